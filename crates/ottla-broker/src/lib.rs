@@ -1,0 +1,1 @@
+//! The broker: the only crate with sockets, timers and threads.

@@ -1,0 +1,16 @@
+//! An append-only, segmented event log in Apache Kafka's on-disk format.
+//!
+//! A [`vfs::Vfs`] is the only way to a disk, a [`Clock`] the only way to the time and an
+//! [`Entropy`] the only source of chance, so that every run can be repeated.
+
+pub mod clock;
+pub mod entropy;
+mod ids;
+pub mod vfs;
+
+pub use clock::Clock;
+pub use entropy::Entropy;
+pub use ids::{
+    InvalidTopicName, LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp,
+    TopicId, TopicName,
+};

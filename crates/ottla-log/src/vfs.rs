@@ -1,0 +1,217 @@
+//! The disk, injected: what the log asks of a file system, and nothing more.
+//!
+//! Every path handed to a [`Vfs`] is absolute or relative to where the process started; the log
+//! builds them from a data directory, fixed names, numbers and checked topic names only.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::Timestamp;
+
+/// A file system.
+///
+/// # Durability
+/// Data written is durable after [`File::sync_data`] returned `Ok`; a file's name, its removal and
+/// a rename after [`Vfs::sync_dir`] of the directory (both directories of a rename) did.
+pub trait Vfs: fmt::Debug + Send + Sync {
+    /// Opens the file at `path`.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+
+    /// The entries of `dir`, sorted by name, without `.` and `..`.
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// What is at `path`; `None` where nothing is.
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
+
+    /// Makes one directory; its parent must exist.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Renames a file or directory, replacing a file at `to` in one step.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes the names in `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Takes the advisory lock of the file at `path`, which is made where it is missing. Held
+    /// until the guard is dropped; `WouldBlock` where another holder has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn fmt::Debug + Send + Sync>>;
+
+    /// The space of the file system that holds `dir`.
+    fn space(&self, dir: &Path) -> io::Result<Space>;
+}
+
+/// An open file. Positions are bytes from its start.
+pub trait File: fmt::Debug + Send + Sync {
+    /// Reads up to `buf.len()` bytes at `position`; 0 only at or past the end.
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// As [`File::read_at`], but `None` where the bytes would have to come from the device first.
+    fn read_at_nowait(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>>;
+
+    /// Writes the slices one after the other at `position`; may write less than asked, never 0
+    /// without an error.
+    fn write_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
+
+    /// Makes the data and the length durable.
+    ///
+    /// After an error nobody may ask again: what was not written may by then count as clean.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// The length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no byte.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts or grows (with zeros) the file to `len` bytes.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// The whole file, read-only, as it is now. Only for files that never shrink while mapped.
+    fn map(&self) -> io::Result<Mapping>;
+
+    /// The bytes `position..position + len` in the form that is cheapest to send to a socket.
+    fn range(&self, position: u64, len: u64) -> io::Result<FileRange>;
+
+    /// Forgets cached pages, so that the next read is answered by the device. Only after
+    /// [`File::sync_data`]; dirty pages stay.
+    fn drop_cache(&self) -> io::Result<()>;
+}
+
+impl dyn File {
+    /// Fills `buf` from `position` on; `UnexpectedEof` where the file ends before.
+    ///
+    /// # Errors
+    /// What [`File::read_at`] answers.
+    pub fn read_exact_at(&self, mut buf: &mut [u8], mut position: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match self.read_at(buf, position) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    buf = buf.get_mut(n..).unwrap_or_default();
+                    position += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bufs` at `position`.
+    ///
+    /// # Errors
+    /// What [`File::write_at`] answers; some bytes may have been written.
+    pub fn write_all_at(&self, bufs: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        let mut rest = bufs;
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match self.write_at(rest, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    IoSlice::advance_slices(&mut rest, n);
+                    position += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// For reading; the file must exist.
+    Read,
+    /// For reading and writing; the file must exist.
+    Write,
+    /// For reading and writing; made empty where it is missing.
+    Create,
+    /// For reading and writing; must be missing, is made empty.
+    CreateNew,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The name, without the directory. Names that are not UTF-8 are listed with replacement
+    /// characters, so that a caller sees a stranger rather than nothing.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+}
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// A file's length in bytes.
+    pub len: u64,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What this process may still use.
+    pub usable: u64,
+}
+
+/// Bytes of a file on their way to a socket.
+#[derive(Clone, Debug)]
+pub enum FileRange {
+    /// A real file: send with `sendfile`.
+    Fd {
+        /// The open file.
+        file: Arc<std::fs::File>,
+        /// The first byte.
+        position: u64,
+        /// How many bytes.
+        len: u64,
+    },
+    /// Bytes already in memory, in order.
+    Chunks(Vec<Bytes>),
+}
+
+impl FileRange {
+    /// How many bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Fd { len, .. } => *len,
+            Self::Chunks(chunks) => chunks.iter().map(|c| c.len() as u64).sum(),
+        }
+    }
+
+    /// Whether there is no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A whole file in memory.
+pub trait Mapped: fmt::Debug + Send + Sync {
+    /// The bytes.
+    fn bytes(&self) -> &[u8];
+}
+
+/// A shared [`Mapped`] file.
+pub type Mapping = Arc<dyn Mapped>;

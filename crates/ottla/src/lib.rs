@@ -1,0 +1,1 @@
+//! An event log that speaks the Kafka protocol.

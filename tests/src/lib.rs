@@ -1,0 +1,1 @@
+//! Runs of the whole broker: real clients, differential, crash and kill.

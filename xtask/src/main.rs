@@ -1,0 +1,3 @@
+//! `cargo xtask`: the one command that checks everything.
+
+fn main() {}
