@@ -1,3 +1,46 @@
 //! `cargo xtask`: the one command that checks everything.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks"
+)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use xtask::{bench, check, step};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  check [STEP ...]   every check and test this machine has the tools for; names what it skipped.
+                     With CI=true nothing may be skipped. With STEPs only those.
+  steps              the names of the steps of `check` and what each needs
+  nightly            the long versions: fuzz runs, kill and crash cycles, more seeds
+  bench NAME         a benchmark: start, footprint, flush-rounds
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["check", only @ ..] => check::run(only, step::Depth::Check),
+        ["nightly", only @ ..] => check::run(only, step::Depth::Nightly),
+        ["steps"] => {
+            check::list();
+            return ExitCode::SUCCESS;
+        }
+        ["bench", name] => bench::run(name),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("unknown command {:?}\n\n{HELP}", words.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("xtask: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What `cargo xtask` does: the steps of the check, and the house rules as tests.
+
+pub mod bench;
+pub mod check;
+pub mod step;
+pub mod style;
