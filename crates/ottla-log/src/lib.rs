@@ -5,12 +5,19 @@
 
 pub mod clock;
 pub mod entropy;
+mod error;
 mod ids;
+#[allow(dead_code, unused_imports)] // until the store is there
+mod log;
 pub mod vfs;
 
 pub use clock::Clock;
 pub use entropy::Entropy;
+pub use error::StorageError;
 pub use ids::{
     InvalidTopicName, LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp,
     TopicId, TopicName,
+};
+pub use log::{
+    CutTail, DurabilityTicket, FlushMode, LogConfig, LogError, LogOptions, LogRecovery, Maintenance,
 };

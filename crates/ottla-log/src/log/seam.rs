@@ -1,0 +1,224 @@
+//! Where the log and its store meet: what a log hands to the flusher, what the flusher calls back,
+//! and what the store tells a log at open. Holds no logic.
+//!
+//! Order of locks: `Flusher::wrote` and `Flusher::truncated` are called with the log's append
+//! mutex held, so that the flusher sees a log's changes in their order; they must neither block on
+//! IO nor call a [`FlushTarget`]. `Flusher::reserve` is called with no lock held and may park. The
+//! flusher calls a [`FlushTarget`] with no lock of its own held.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::config::FlushMode;
+use super::handles::Handles;
+use crate::clock::Clock;
+use crate::vfs::Vfs;
+use crate::{LogId, Offset, StorageError, Timestamp, TopicId};
+
+/// A log as its flusher sees it.
+pub(crate) trait FlushTarget: fmt::Debug + Send + Sync {
+    /// Which log.
+    fn id(&self) -> &LogId;
+
+    /// The id of its topic.
+    fn topic_id(&self) -> TopicId;
+
+    /// Everything below `end` is durable (in the journal or in its files): publishes it and tells
+    /// the observers. An end below an earlier one changes nothing.
+    fn round_done(&self, end: Offset);
+
+    /// Syncs the log's own files: segments written since the last call, and the log's directory
+    /// where a name in it is new. Must run for one log at a time. After an error the caller calls
+    /// [`FlushTarget::failed`] and never this again.
+    fn sync_files(&self) -> Result<SyncedFiles, StorageError>;
+
+    /// Takes the log offline until a restart and tells the observers.
+    fn failed(&self, cause: &Arc<StorageError>);
+}
+
+/// What [`FlushTarget::sync_files`] made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyncedFiles {
+    /// Every batch below this offset is durable in the log's own files.
+    pub(crate) end: Offset,
+    /// The log's directory is new: its name becomes durable with a sync of the directory above,
+    /// which the caller does once for many logs.
+    pub(crate) new_dir: bool,
+}
+
+/// Bytes that a log has just written to a segment file.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    /// Base offset of the segment, which names its file.
+    pub(crate) segment_base: Offset,
+    /// Where in the file the bytes begin.
+    pub(crate) position: u64,
+    /// The bytes as they are in the file.
+    pub(crate) bytes: Bytes,
+    /// The log end offset after them.
+    pub(crate) end: Offset,
+    /// The log's first bytes: its directory, `partition.metadata` and the segment are new, and
+    /// the "has data" note must be durable no later than `bytes`.
+    pub(crate) created: bool,
+    /// Whether the log waits for a round (`Sync`) or has already published the bytes (`Os`: they
+    /// count in the dirty budget and are synced in the background, nobody waits).
+    pub(crate) flush: FlushMode,
+}
+
+/// The store's side: where logs hand over what they wrote.
+pub(crate) trait Flusher: fmt::Debug + Send + Sync {
+    /// Takes over `written`; the next round makes it durable and calls `round_done`.
+    fn wrote(&self, target: &Arc<dyn FlushTarget>, written: Written);
+
+    /// `target` was cut: every byte of segment `segment_base` from `position` on and every later
+    /// segment is gone, `to` is the new end. Later `wrote` calls may reuse those positions.
+    fn truncated(
+        &self,
+        target: &Arc<dyn FlushTarget>,
+        to: Offset,
+        segment_base: Offset,
+        position: u64,
+    );
+
+    /// Waits until `bytes` more fit into the dirty budget, and takes them.
+    fn reserve(&self, bytes: u64);
+
+    /// Gives back what was reserved and then not written.
+    fn unreserve(&self, bytes: u64);
+
+    /// The number of the round that makes everything handed over so far durable.
+    fn round(&self) -> u64;
+
+    /// Whether round `round` is over, and how it ended.
+    fn outcome(&self, round: u64) -> Option<Result<(), Arc<StorageError>>>;
+
+    /// Waits for the end of round `round`; leads it where none runs.
+    fn wait(&self, round: u64) -> Result<(), Arc<StorageError>>;
+}
+
+/// What all logs of a store share.
+#[derive(Debug)]
+pub(crate) struct LogShared {
+    /// The disk.
+    pub(crate) vfs: Arc<dyn Vfs>,
+    /// The time, for the library's own appends; the broker passes its own.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where logs hand over what they wrote.
+    pub(crate) flusher: Arc<dyn Flusher>,
+    /// The open segment files.
+    pub(crate) handles: Handles,
+    /// `DIR/kafka`, where the logs' directories are.
+    pub(crate) root: PathBuf,
+    /// `DIR/ottla/cut`, where cut tails are kept; made when the first is.
+    pub(crate) cut_dir: PathBuf,
+    /// The flush mode of logs whose config names none.
+    pub(crate) flush: FlushMode,
+}
+
+impl LogShared {
+    /// The directory of log `id`.
+    pub(crate) fn dir(&self, id: &LogId) -> PathBuf {
+        self.root.join(id.dir_name())
+    }
+}
+
+/// What the store knows of a log before the log is opened. The journal has been replayed into the
+/// log's files by then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The last stop was clean: files are taken as they are, `recovery_point` is the end.
+    pub(crate) clean: bool,
+    /// The topic id of the durable "has data" note; a noted log whose directory is missing is
+    /// offline, never empty.
+    pub(crate) has_data: Option<TopicId>,
+    /// Below this the log's own files were synced (`recovery-point-offset-checkpoint`).
+    pub(crate) recovery_point: Offset,
+    /// Below this a round made everything durable (journal); the larger of the two counts.
+    pub(crate) durable_end: Offset,
+    /// The checkpointed log start offset (`log-start-offset-checkpoint`).
+    pub(crate) log_start: Offset,
+}
+
+/// The offsets of one log that the store checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoints {
+    /// Below this the log's own files are synced.
+    pub(crate) recovery_point: Offset,
+    /// The first offset that a reader may ask for.
+    pub(crate) log_start: Offset,
+}
+
+/// What a bounded step of background work left to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// There is more to do right now.
+    pub more: bool,
+    /// When there will be something to do, as far as is known.
+    pub next: Option<Timestamp>,
+}
+
+/// Stands for the durability of everything written to a data directory before it was taken.
+#[derive(Clone, Debug)]
+pub struct DurabilityTicket {
+    flusher: Arc<dyn Flusher>,
+    round: u64,
+}
+
+impl DurabilityTicket {
+    /// A ticket for everything that `flusher` was handed so far.
+    pub(crate) fn new(flusher: Arc<dyn Flusher>) -> Self {
+        let round = flusher.round();
+        Self { flusher, round }
+    }
+
+    /// Waits until it is durable; leads the round where none runs.
+    ///
+    /// # Errors
+    /// The failure of the round.
+    pub fn wait(&self) -> Result<(), Arc<StorageError>> {
+        self.flusher.wait(self.round)
+    }
+
+    /// Whether it is durable, or failed to become so; `None` while neither is known.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), Arc<StorageError>>> {
+        self.flusher.outcome(self.round)
+    }
+}
+
+/// What opening one log found, for the store's report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogRecovery {
+    /// Bytes read and checked.
+    pub checked_bytes: u64,
+    /// The torn tail that was cut, if any.
+    pub cut: Option<CutTail>,
+    /// Where the log is corrupt, if it is: file, byte, reason. The log serves what is good and
+    /// refuses appends.
+    pub corrupt: Option<String>,
+    /// Another topic's directory of the same name, set aside under this name.
+    pub set_aside: Option<String>,
+    /// Index files made anew.
+    pub rebuilt_indexes: u32,
+}
+
+/// A torn tail: bytes that a crash left half written, never acknowledged as durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutTail {
+    /// The file that was cut.
+    pub path: PathBuf,
+    /// At which byte.
+    pub position: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Where they are kept.
+    pub kept: PathBuf,
+}
+
+/// The path as a name for `what` in a directory; keeps joins of unchecked text out of the log.
+pub(crate) fn file_in(dir: &Path, base: Offset, suffix: &str) -> PathBuf {
+    dir.join(format!("{:020}{suffix}", base.get()))
+}
