@@ -1,10 +1,10 @@
 //! Where the log and its store meet: what a log hands to the flusher, what the flusher calls back,
 //! and what the store tells a log at open. Holds no logic.
 //!
-//! Order of locks: `Flusher::wrote` and `Flusher::truncated` are called with the log's append
-//! mutex held, so that the flusher sees a log's changes in their order; they must neither block on
-//! IO nor call a [`FlushTarget`]. `Flusher::reserve` is called with no lock held and may park. The
-//! flusher calls a [`FlushTarget`] with no lock of its own held.
+//! Order of locks: `Flusher::wrote` is called with the log's append mutex held, so that the flusher
+//! sees a log's changes in their order; it must neither block on IO nor call a [`FlushTarget`].
+//! `Flusher::reserve` is called with no lock held and may park. No method of [`FlushTarget`] takes
+//! an append mutex; the flusher calls them with no lock held that `wrote` needs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -73,18 +73,26 @@ pub(crate) trait Flusher: fmt::Debug + Send + Sync {
     /// Takes over `written`; the next round makes it durable and calls `round_done`.
     fn wrote(&self, target: &Arc<dyn FlushTarget>, written: Written);
 
-    /// `target` was cut: every byte of segment `segment_base` from `position` on and every later
-    /// segment is gone, `to` is the new end. Later `wrote` calls may reuse those positions.
-    fn truncated(
+    /// `target` is about to be cut: every byte of segment `segment_base` from `position` on and
+    /// every later segment go, `to` is the new end. Returns once a recovery would accept any end
+    /// from `to` on (journal entry or recovery point durable); only then are the files cut. What
+    /// was handed over for the bytes that go is forgotten, their positions may be written again.
+    ///
+    /// Called with the log's append mutex held, once in a blue moon (a follower's truncation); it
+    /// may lead a round, as no [`FlushTarget`] method takes an append mutex.
+    fn truncating(
         &self,
         target: &Arc<dyn FlushTarget>,
         to: Offset,
         segment_base: Offset,
         position: u64,
-    );
+    ) -> Result<(), Arc<StorageError>>;
 
     /// Waits until `bytes` more fit into the dirty budget, and takes them.
     fn reserve(&self, bytes: u64);
+
+    /// Takes `bytes` more without waiting: a batch that grew while it was rewritten.
+    fn reserve_more(&self, bytes: u64);
 
     /// Gives back what was reserved and then not written.
     fn unreserve(&self, bytes: u64);
