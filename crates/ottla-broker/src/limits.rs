@@ -1,0 +1,133 @@
+//! Every bound that stands between a peer and the machine, in one struct.
+//!
+//! The bounds of parsing (records in a batch, decompressed bytes and the like) belong to
+//! `ottla_log::Limits`; those of decoding a request to `ottla-protocol`'s guard.
+
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// What peers may ask of a broker. Each bound is finite by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes that requests, decompression and responses may hold in memory together. The default
+    /// is a quarter of the machine's (or the container's) memory, between 32 MiB and 4 GiB.
+    pub budget_bytes: u64,
+    /// The largest request, in bytes after its length field (`socket.request.max.bytes`).
+    pub request_bytes_max: u32,
+    /// The largest answer to one Fetch, in bytes of records (`fetch.max.bytes`). One batch that is
+    /// larger by itself is still sent.
+    pub fetch_bytes_max: u32,
+
+    /// Connections in all (`max.connections`).
+    pub connections_max: usize,
+    /// Connections from one address other than a loopback address (`max.connections.per.ip`).
+    pub connections_per_address_max: usize,
+    /// New connections a second from addresses other than loopback ones
+    /// (`max.connection.creation.rate`); more wait in the listener's queue.
+    pub connection_rate_max: u32,
+    /// File descriptors that connections leave to storage.
+    pub reserved_files: usize,
+
+    /// Requests of one connection that may be appended but unanswered.
+    pub window_requests_max: usize,
+    /// Bytes of one connection's unanswered requests and unsent responses, above which it reads no
+    /// further request.
+    pub window_bytes_max: u64,
+
+    /// From the accept to the first complete request header.
+    pub first_header_timeout: Duration,
+    /// How long a request's body may take before it must come at `body_rate_min`.
+    pub body_grace: Duration,
+    /// Bytes a second at which a body must come after `body_grace`, averaged over its time.
+    pub body_rate_min: u64,
+    /// How long a connection may ask nothing (`connections.max.idle.ms`).
+    pub idle_timeout: Duration,
+    /// How long a peer may take no byte of a response.
+    pub write_stall_timeout: Duration,
+
+    /// Incremental fetch sessions (`max.incremental.fetch.session.cache.slots`).
+    pub fetch_sessions_max: usize,
+    /// Partitions that all fetch sessions remember together.
+    pub fetch_session_partitions_max: usize,
+    /// Topics that one Metadata request may create.
+    pub auto_create_topics_max: usize,
+    /// Characters of a client's own text (client id, software name) that one log line repeats.
+    pub log_text_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            budget_bytes: budget_for(memory_of_the_machine()),
+            request_bytes_max: 100 * MIB as u32,
+            fetch_bytes_max: 55 * MIB as u32,
+            connections_max: 4096,
+            connections_per_address_max: 512,
+            connection_rate_max: 200,
+            reserved_files: 128,
+            window_requests_max: 1024,
+            window_bytes_max: 16 * MIB,
+            first_header_timeout: Duration::from_secs(5),
+            body_grace: Duration::from_secs(10),
+            body_rate_min: KIB,
+            idle_timeout: Duration::from_secs(600),
+            write_stall_timeout: Duration::from_secs(30),
+            fetch_sessions_max: 1000,
+            fetch_session_partitions_max: 200_000,
+            auto_create_topics_max: 100,
+            log_text_max: 100,
+        }
+    }
+}
+
+/// A quarter of `memory` within bounds that make sense.
+fn budget_for(memory: Option<u64>) -> u64 {
+    (memory.unwrap_or(GIB) / 4).clamp(32 * MIB, 4 * GIB)
+}
+
+const GIB: u64 = 1024 * MIB;
+
+/// The bytes of memory this process may use, as far as the machine says so.
+fn memory_of_the_machine() -> Option<u64> {
+    let container = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .iter()
+    .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok());
+    let machine = total_memory();
+    match (container, machine) {
+        (Some(a), Some(b)) => Some(u64::min(a, b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn total_memory() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    kib.checked_mul(KIB)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn total_memory() -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_follows_the_memory_within_bounds() {
+        assert_eq!(budget_for(Some(8 * GIB)), 2 * GIB);
+        assert_eq!(budget_for(Some(MIB)), 32 * MIB);
+        // "No limit" in a version 1 control group reads as a number near 2^63.
+        assert_eq!(budget_for(Some(i64::MAX as u64)), 4 * GIB);
+        assert_eq!(budget_for(None), 256 * MIB);
+    }
+}

@@ -1,0 +1,130 @@
+//! Who is at the other end of a connection.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+
+/// Who a peer was found to be.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Principal {
+    kind: Arc<str>,
+    name: Arc<str>,
+}
+
+impl Principal {
+    /// A user by name.
+    #[must_use]
+    pub fn user(name: &str) -> Self {
+        Self {
+            kind: "User".into(),
+            name: name.into(),
+        }
+    }
+
+    /// The peer of a listener that asks for no identity.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::user("ANONYMOUS")
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.name)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+/// One connection's peer and how it came in. The client id is not here: each request names its own.
+#[derive(Debug)]
+pub struct Session {
+    principal: Principal,
+    listener: usize,
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    software: OnceLock<Software>,
+}
+
+/// The client's name for itself (KIP-511).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Software {
+    /// For example `apache-kafka-java`.
+    pub name: String,
+    /// For example `4.3.1`.
+    pub version: String,
+}
+
+impl Session {
+    /// A peer `principal` that connected from `peer` to `local` of the broker's listener number
+    /// `listener`.
+    #[must_use]
+    pub fn new(principal: Principal, listener: usize, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            principal,
+            listener,
+            peer: Some(peer),
+            local: Some(local),
+            software: OnceLock::new(),
+        }
+    }
+
+    /// The peer of a connection inside this process.
+    #[must_use]
+    pub fn in_process() -> Self {
+        Self {
+            principal: Principal::anonymous(),
+            listener: 0,
+            peer: None,
+            local: None,
+            software: OnceLock::new(),
+        }
+    }
+
+    /// Who the peer is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Which of the broker's listeners it came in on.
+    #[must_use]
+    pub fn listener(&self) -> usize {
+        self.listener
+    }
+
+    /// The peer's address; `None` inside this process.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The peer's host; the loopback address inside this process.
+    #[must_use]
+    pub fn host(&self) -> IpAddr {
+        self.peer
+            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip())
+    }
+
+    /// The address of this machine that the peer reached.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// What the client said it is, once it did.
+    #[must_use]
+    pub fn software(&self) -> Option<&Software> {
+        self.software.get()
+    }
+
+    /// Remembers what the client says it is; the first word counts.
+    pub(crate) fn introduce(&self, software: Software) {
+        // A later introduction of the same connection is no news.
+        let _ = self.software.set(software);
+    }
+}

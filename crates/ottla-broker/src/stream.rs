@@ -1,0 +1,109 @@
+//! The byte stream of a connection: TCP, or a pipe inside this process.
+//!
+//! The reading side holds no buffer while it waits, so an idle connection costs no buffer. The
+//! writing side sends memory by vectored writes and ranges of files by sendfile.
+
+mod write;
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::{BufMut, BytesMut};
+use tokio::io::{AsyncReadExt, DuplexStream, ReadHalf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+
+pub(crate) use write::{Piece, WriteSide};
+
+/// Bytes that a pipe inside this process holds in each direction before a writer waits.
+const PIPE_BYTES: usize = 256 * 1024;
+
+/// A connection's byte stream, both ways.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Pipe(DuplexStream),
+}
+
+impl Stream {
+    /// Both ends of a connection inside this process.
+    pub(crate) fn pipe() -> (Self, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        (Self::Pipe(ours), theirs)
+    }
+
+    /// This machine's address of the connection.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Pipe(_) => None,
+        }
+    }
+
+    /// The two directions. Answers leave at once, small ones too.
+    pub(crate) fn split(self) -> io::Result<(ReadSide, WriteSide)> {
+        Ok(match self {
+            Self::Tcp(stream) => {
+                stream.set_nodelay(true)?;
+                let (read, write) = stream.into_split();
+                (ReadSide::Tcp(read), WriteSide::tcp(write))
+            }
+            Self::Pipe(pipe) => {
+                let (read, write) = tokio::io::split(pipe);
+                (ReadSide::Pipe(read), WriteSide::pipe(write))
+            }
+        })
+    }
+}
+
+/// The direction from the peer.
+#[derive(Debug)]
+pub(crate) enum ReadSide {
+    Tcp(OwnedReadHalf),
+    Pipe(ReadHalf<DuplexStream>),
+}
+
+impl ReadSide {
+    /// Waits for bytes and appends at most `max` of them to `buffer`, which gets room for them
+    /// only once there are any. Returns how many; 0 at the end of the stream.
+    pub(crate) async fn read(&mut self, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => loop {
+                half.readable().await?;
+                match try_read(half, buffer, max) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                    other => return other,
+                }
+            },
+            Self::Pipe(half) => {
+                buffer.reserve(max);
+                half.read_buf(&mut (&mut *buffer).limit(max)).await
+            }
+        }
+    }
+
+    /// Returns when the peer has closed its direction, whatever it sent before. Never on a pipe,
+    /// whose peer is part of this process, nor on a machine that does not tell.
+    pub(crate) async fn closed(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Self::Tcp(half) = self {
+            // Of all interests, this one is met by closing but not by mere data.
+            while let Ok(ready) = half.ready(tokio::io::Interest::PRIORITY).await {
+                if ready.is_read_closed() {
+                    return;
+                }
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+fn try_read(half: &OwnedReadHalf, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
+    let had_room = buffer.capacity() > 0;
+    buffer.reserve(max);
+    let result = half.try_read_buf(&mut (&mut *buffer).limit(max));
+    if !had_room && buffer.is_empty() {
+        *buffer = BytesMut::new();
+    }
+    result
+}
