@@ -73,23 +73,26 @@ pub(crate) trait Flusher: fmt::Debug + Send + Sync {
     /// Takes over `written`; the next round makes it durable and calls `round_done`.
     fn wrote(&self, target: &Arc<dyn FlushTarget>, written: Written);
 
-    /// `target` is about to be cut: every byte of segment `segment_base` from `position` on and
-    /// every later segment go, `to` is the new end. Returns once a recovery would accept any end
-    /// from `to` on (journal entry or recovery point durable); only then are the files cut. What
-    /// was handed over for the bytes that go is forgotten, their positions may be written again.
+    /// Ends what the journal knows of `target`: makes everything handed over durable in the log's
+    /// own files and writes a durable note that `end` is now all that counts as durable. No
+    /// recovery replays an older entry of the log afterwards, and any end from `end` on is
+    /// accepted.
     ///
-    /// Called with the log's append mutex held, once in a blue moon (a follower's truncation); it
-    /// may lead a round, as no [`FlushTarget`] method takes an append mutex.
-    fn truncating(
-        &self,
-        target: &Arc<dyn FlushTarget>,
-        to: Offset,
-        segment_base: Offset,
-        position: u64,
-    ) -> Result<(), Arc<StorageError>>;
+    /// To be called before a segment file is cut, removed, renamed or replaced: a truncation, a
+    /// retention pass, a compaction. After a truncation to `end` the log syncs the cut files
+    /// before it appends again. `end` is the log end offset where nothing is truncated.
+    ///
+    /// Blocks; costs nothing where the journal holds nothing of the log and its recovery point is
+    /// not above `end`. May be called with the log's append mutex held (then nothing is appended
+    /// meanwhile); it may lead a round, as no [`FlushTarget`] method takes an append mutex.
+    fn settle(&self, target: &Arc<dyn FlushTarget>, end: Offset) -> Result<(), Arc<StorageError>>;
 
-    /// Waits until `bytes` more fit into the dirty budget, and takes them.
-    fn reserve(&self, bytes: u64);
+    /// Notes that `target` starts at `log_start` now; durable with the next round. Does not block.
+    fn started(&self, target: &Arc<dyn FlushTarget>, log_start: Offset);
+
+    /// Waits until `bytes` more fit into the dirty budget, and takes them. The store's first
+    /// call removes the clean marker, durably. Refused once the store is closed.
+    fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>>;
 
     /// Takes `bytes` more without waiting: a batch that grew while it was rewritten.
     fn reserve_more(&self, bytes: u64);
