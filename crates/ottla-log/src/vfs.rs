@@ -3,6 +3,8 @@
 //! Every path handed to a [`Vfs`] is absolute or relative to where the process started; the log
 //! builds them from a data directory, fixed names, numbers and checked topic names only.
 
+mod mem;
+
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::mem::{CrashPlan, Keep, MemVfs};
 use crate::Timestamp;
 
 /// A file system.
@@ -19,73 +22,140 @@ use crate::Timestamp;
 /// a rename after [`Vfs::sync_dir`] of the directory (both directories of a rename) did.
 pub trait Vfs: fmt::Debug + Send + Sync {
     /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// `NotFound` where it must exist, `AlreadyExists` where it must not, `IsADirectory`; else what
+    /// the device or the process's limits answer.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
 
     /// The entries of `dir`, sorted by name, without `.` and `..`.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`; else what the device answers.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
     /// What is at `path`; `None` where nothing is.
+    ///
+    /// # Errors
+    /// What the device answers. A missing name is `None`, a file where a directory is needed is
+    /// `NotADirectory`.
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
     /// Makes one directory; its parent must exist.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound` without a parent; `StorageFull`; else what the device answers.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Renames a file or directory, replacing a file at `to` in one step.
+    ///
+    /// # Errors
+    /// `NotFound`; `IsADirectory`, `NotADirectory`, `DirectoryNotEmpty` where `to` is of another
+    /// kind or a directory in use; else what the device answers.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
+    ///
+    /// # Errors
+    /// `NotFound`; an error where it is a directory; else what the device answers.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
     /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, `DirectoryNotEmpty`; else what the device answers.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the names in `dir` durable.
+    ///
+    /// # Errors
+    /// What the device answers. As with [`File::sync_data`], nobody may ask again then.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Takes the advisory lock of the file at `path`, which is made where it is missing. Held
-    /// until the guard is dropped; `WouldBlock` where another holder has it.
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn fmt::Debug + Send + Sync>>;
+    /// until the guard is dropped.
+    ///
+    /// # Errors
+    /// `WouldBlock` where another holder has it, in this process or another; else as
+    /// [`Vfs::open`].
+    fn lock(&self, path: &Path) -> io::Result<FileLock>;
 
     /// The space of the file system that holds `dir`.
+    ///
+    /// # Errors
+    /// `NotFound`; else what the device answers.
     fn space(&self, dir: &Path) -> io::Result<Space>;
 }
+
+/// A held advisory lock; dropping it gives it back.
+pub type FileLock = Box<dyn fmt::Debug + Send + Sync>;
 
 /// An open file. Positions are bytes from its start.
 pub trait File: fmt::Debug + Send + Sync {
     /// Reads up to `buf.len()` bytes at `position`; 0 only at or past the end.
+    ///
+    /// # Errors
+    /// What the device answers; `Interrupted` may be tried again.
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
 
     /// As [`File::read_at`], but `None` where the bytes would have to come from the device first.
+    ///
+    /// # Errors
+    /// As [`File::read_at`].
     fn read_at_nowait(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>>;
 
     /// Writes the slices one after the other at `position`; may write less than asked, never 0
     /// without an error.
+    ///
+    /// # Errors
+    /// `StorageFull`; `PermissionDenied` on a file opened for reading; else what the device
+    /// answers. `Interrupted` may be tried again.
     fn write_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
 
     /// Makes the data and the length durable.
     ///
-    /// After an error nobody may ask again: what was not written may by then count as clean.
+    /// # Errors
+    /// What the device answers. Nobody may ask again then: what was not written may by then count
+    /// as clean.
     fn sync_data(&self) -> io::Result<()>;
 
     /// The length in bytes.
+    ///
+    /// # Errors
+    /// What the device answers.
     fn len(&self) -> io::Result<u64>;
 
     /// Whether the file has no byte.
+    ///
+    /// # Errors
+    /// As [`File::len`].
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
     /// Cuts or grows (with zeros) the file to `len` bytes.
+    ///
+    /// # Errors
+    /// As [`File::write_at`].
     fn set_len(&self, len: u64) -> io::Result<()>;
 
     /// The whole file, read-only, as it is now. Only for files that never shrink while mapped.
+    ///
+    /// # Errors
+    /// What the device answers, or the process's limit of mappings.
     fn map(&self) -> io::Result<Mapping>;
 
     /// The bytes `position..position + len` in the form that is cheapest to send to a socket.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the file ends before; else what the device answers.
     fn range(&self, position: u64, len: u64) -> io::Result<FileRange>;
 
     /// Forgets cached pages, so that the next read is answered by the device. Only after
     /// [`File::sync_data`]; dirty pages stay.
+    ///
+    /// # Errors
+    /// What the device answers.
     fn drop_cache(&self) -> io::Result<()>;
 }
 
