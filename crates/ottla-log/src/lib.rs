@@ -11,8 +11,8 @@ mod ids;
 mod log;
 pub mod vfs;
 
-pub use clock::Clock;
-pub use entropy::Entropy;
+pub use clock::{Clock, ClockObserver, SystemClock, TestClock};
+pub use entropy::{Entropy, OsEntropy, SeededEntropy};
 pub use error::StorageError;
 pub use ids::{
     InvalidTopicName, LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp,
