@@ -3,6 +3,7 @@
 //! Every change is decided by the controller as one batch of [`MetadataRecord`]s, committed by the
 //! metadata quorum and only then replayed into a new [`Image`].
 
+pub mod config;
 mod image;
 mod map;
 mod record;

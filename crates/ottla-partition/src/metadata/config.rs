@@ -1,0 +1,25 @@
+//! Configuration: the tables of all keys, and how a value is read, checked and resolved.
+//!
+//! Keys, types, defaults and ranges are Kafka's (4.3.1), so that what a tool sets or shows has the
+//! same meaning here; keys of our own begin with `ottla.`. Values stay strings in the metadata, as
+//! in Kafka's records; they are parsed where they are used.
+
+mod broker;
+mod check;
+mod def;
+mod describe;
+mod reason;
+mod resolve;
+mod topic;
+mod topic_config;
+mod value;
+
+pub use broker::{
+    BrokerConfig, ConfigProblem, ConfigWarning, broker_def, broker_defs, known_broker_keys,
+};
+pub use def::{Check, ConfigDef, ConfigKind, Mark, Update};
+pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym};
+pub use resolve::ConfigView;
+pub use topic::{topic_def, topic_defs, validate_topic_config};
+pub use topic_config::{CleanupPolicy, Compression, TimestampType, TopicConfig};
+pub use value::{ConfigValue, InvalidConfig};

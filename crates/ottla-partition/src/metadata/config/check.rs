@@ -1,0 +1,102 @@
+//! Whether a value of the right type is allowed for its key.
+
+use std::collections::BTreeSet;
+
+use super::def::{Check, ConfigDef};
+use super::value::{ConfigValue, InvalidConfig};
+
+/// Checks `value` against the rule of `def`. The texts of refusals are Kafka's.
+pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidConfig> {
+    let refuse = |why: String| {
+        let text = match value {
+            ConfigValue::List(items) => format!("[{}]", items.join(", ")),
+            other => other.to_text().unwrap_or_else(|| "null".to_owned()),
+        };
+        Err(InvalidConfig::value(def.name, &text, &why))
+    };
+    match (def.check, value) {
+        (Check::AtLeast(min), ConfigValue::Number(n)) if *n < min => {
+            refuse(format!("Value must be at least {min}"))
+        }
+        (Check::Between(min, _), ConfigValue::Number(n)) if *n < min => {
+            refuse(format!("Value must be at least {min}"))
+        }
+        (Check::Between(_, max), ConfigValue::Number(n)) if *n > max => {
+            refuse(format!("Value must be no more than {max}"))
+        }
+        (Check::Fraction, ConfigValue::Double(x)) if *x > 1.0 => {
+            refuse("Value must be no more than 1".to_owned())
+        }
+        // Written so that NaN, which Kafka lets pass, is refused: no comparison with it holds.
+        (Check::Fraction, ConfigValue::Double(x)) if !(0.0..=1.0).contains(x) => {
+            refuse("Value must be at least 0".to_owned())
+        }
+        (Check::GzipLevel, ConfigValue::Number(n)) if *n != -1 && !(1..=9).contains(n) => {
+            refuse("Value must be between 1 and 9 or equal to -1".to_owned())
+        }
+        (Check::OneOf(allowed), ConfigValue::Text(text)) if !allowed.contains(&&**text) => {
+            refuse(format!("String must be one of: {}", allowed.join(", ")))
+        }
+        (Check::OneOfIgnoringCase(allowed), ConfigValue::Text(text))
+            if !allowed.iter().any(|one| one.eq_ignore_ascii_case(text)) =>
+        {
+            let allowed = allowed.join(", ");
+            refuse(format!(
+                "String must be one of (case insensitive): {allowed}"
+            ))
+        }
+        (Check::NonEmpty, ConfigValue::Text(text)) if text.is_empty() => {
+            refuse("String must be non-empty".to_owned())
+        }
+        (Check::ListOf(allowed), ConfigValue::List(items)) => check_list(def, items, allowed),
+        (Check::Distinct, ConfigValue::List(items)) => check_list(def, items, &[]),
+        (Check::DistinctNonEmpty, ConfigValue::List(items)) if items.is_empty() => {
+            Err(InvalidConfig(format!(
+                "Configuration '{}' must not be empty. Valid values include: any non-empty value",
+                def.name
+            )))
+        }
+        (Check::DistinctNonEmpty, ConfigValue::List(items)) => check_list(def, items, &[]),
+        (Check::ThrottledReplicas, ConfigValue::List(items)) if !are_throttled(items) => {
+            refuse(format!(
+                "{} must be the literal '*' or a list of replicas in the following format: \
+                 [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                def.name
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// No entry twice, none empty, and where `allowed` has any, none but those.
+fn check_list(def: &ConfigDef, items: &[String], allowed: &[&str]) -> Result<(), InvalidConfig> {
+    let name = def.name;
+    let distinct: BTreeSet<&String> = items.iter().collect();
+    if distinct.len() != items.len() {
+        let why = format!("Configuration '{name}' values must not be duplicated.");
+        return Err(InvalidConfig(why));
+    }
+    for item in items {
+        if item.is_empty() {
+            let why = format!("Configuration '{name}' values must not be empty.");
+            return Err(InvalidConfig(why));
+        }
+        if !allowed.is_empty() && !allowed.contains(&&**item) {
+            let why = format!("String must be one of: {}", allowed.join(", "));
+            return Err(InvalidConfig::value(name, item, &why));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `items` is `*` alone or nothing but `partition:broker`; empty entries are passed over.
+fn are_throttled(items: &[String]) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_replica = |item: &String| {
+        item.is_empty()
+            || item
+                .split_once(':')
+                .is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+    };
+    items.iter().all(is_replica) || items.concat() == "*"
+}

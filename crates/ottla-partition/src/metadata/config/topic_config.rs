@@ -1,0 +1,199 @@
+//! A topic's configuration, typed: what the log, the validator and the replica go by.
+
+use std::time::Duration;
+
+use ottla_log::{FlushMode, LogConfig};
+
+use super::resolve::ConfigView;
+use super::topic::topic_def;
+use super::value::ConfigValue;
+use crate::metadata::image::ConfigMap;
+
+/// The effective configuration of one topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicConfig {
+    /// `cleanup.policy`.
+    pub cleanup: CleanupPolicy,
+    /// `compression.type` with its level.
+    pub compression: Compression,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: i64,
+    /// `file.delete.delay.ms`.
+    pub file_delete_delay_ms: i64,
+    /// What `flush.messages` and `flush.ms` ask for; `None` leaves it to the broker.
+    pub flush: Option<FlushMode>,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: i64,
+    /// `max.message.bytes`.
+    pub max_message_bytes: u32,
+    /// `message.timestamp.after.max.ms`.
+    pub message_timestamp_after_max_ms: i64,
+    /// `message.timestamp.before.max.ms`.
+    pub message_timestamp_before_max_ms: i64,
+    /// `message.timestamp.type`.
+    pub message_timestamp_type: TimestampType,
+    /// `min.cleanable.dirty.ratio`.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: u32,
+    /// `retention.bytes`; `None` for no bound.
+    pub retention_bytes: Option<u64>,
+    /// `retention.ms`; `None` for ever.
+    pub retention_ms: Option<i64>,
+    /// `segment.bytes`.
+    pub segment_bytes: u32,
+    /// `segment.index.bytes`.
+    pub segment_index_bytes: u32,
+    /// `segment.jitter.ms`.
+    pub segment_jitter_ms: i64,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+    /// `unclean.leader.election.enable`.
+    pub unclean_leader_election: bool,
+}
+
+/// How old data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanupPolicy {
+    /// By age and size.
+    pub delete: bool,
+    /// All but the newest record of each key.
+    pub compact: bool,
+}
+
+/// How batches lie on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As the producer sent them.
+    Producer,
+    /// Not compressed.
+    Uncompressed,
+    /// gzip at this level; -1 leaves it to the codec.
+    Gzip(i32),
+    /// snappy.
+    Snappy,
+    /// lz4 at this level.
+    Lz4(i32),
+    /// zstd at this level.
+    Zstd(i32),
+}
+
+/// Whose clock record timestamps come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's, at the append.
+    LogAppendTime,
+}
+
+impl TopicConfig {
+    /// What the log itself heeds. `draw` is a random number, from which the log's own share of
+    /// `segment.jitter.ms` is taken.
+    #[must_use]
+    pub fn log_config(&self, draw: u32) -> LogConfig {
+        let millis = |n: i64| Duration::from_millis(u64::try_from(n).unwrap_or(0));
+        let jitter_max = self.segment_jitter_ms.min(self.segment_ms);
+        let jitter = if jitter_max > 0 {
+            i64::from(draw) % jitter_max
+        } else {
+            0
+        };
+        // A compacted log's active segment must end in time for max.compaction.lag.ms.
+        let segment_ms = if self.cleanup.compact {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
+        };
+        let mut config = LogConfig::default();
+        config.segment_bytes = self.segment_bytes;
+        config.segment_ms = millis(segment_ms);
+        config.segment_jitter = millis(jitter);
+        config.index_interval_bytes = self.index_interval_bytes;
+        config.segment_index_bytes = self.segment_index_bytes;
+        config.max_message_bytes = self.max_message_bytes;
+        config.file_delete_delay = millis(self.file_delete_delay_ms);
+        config.flush = self.flush;
+        config
+    }
+}
+
+impl ConfigView<'_> {
+    /// The effective configuration of the topic `name`.
+    #[must_use]
+    pub fn topic_config(&self, name: &str) -> TopicConfig {
+        self.topic_config_with(self.set_on_topic(name))
+    }
+
+    /// The effective configuration of a topic that sets `set`.
+    #[must_use]
+    pub fn topic_config_with(&self, set: Option<&ConfigMap>) -> TopicConfig {
+        let value = |name: &str| {
+            topic_def(name).map_or(ConfigValue::Null, |def| self.topic_value(set, def))
+        };
+        let long = |name: &str| value(name).number().unwrap_or_default();
+        let size = |name: &str| u32::try_from(long(name)).unwrap_or_default();
+        let level = |name: &str| i32::try_from(long(name)).unwrap_or_default();
+        let flag = |name: &str| value(name).boolean().unwrap_or_default();
+        let policy = value("cleanup.policy");
+        let has = |name: &str| {
+            policy
+                .list()
+                .is_some_and(|list| list.iter().any(|p| p == name))
+        };
+        TopicConfig {
+            cleanup: CleanupPolicy {
+                delete: has("delete"),
+                compact: has("compact"),
+            },
+            compression: match value("compression.type").text() {
+                Some("uncompressed") => Compression::Uncompressed,
+                Some("gzip") => Compression::Gzip(level("compression.gzip.level")),
+                Some("snappy") => Compression::Snappy,
+                Some("lz4") => Compression::Lz4(level("compression.lz4.level")),
+                Some("zstd") => Compression::Zstd(level("compression.zstd.level")),
+                _ => Compression::Producer,
+            },
+            delete_retention_ms: long("delete.retention.ms"),
+            file_delete_delay_ms: long("file.delete.delay.ms"),
+            flush: self.flush_mode(set),
+            index_interval_bytes: size("index.interval.bytes"),
+            max_compaction_lag_ms: long("max.compaction.lag.ms"),
+            max_message_bytes: size("max.message.bytes"),
+            message_timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
+            message_timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
+            message_timestamp_type: match value("message.timestamp.type").text() {
+                Some("LogAppendTime") => TimestampType::LogAppendTime,
+                _ => TimestampType::CreateTime,
+            },
+            min_cleanable_dirty_ratio: value("min.cleanable.dirty.ratio")
+                .double()
+                .unwrap_or_default(),
+            min_compaction_lag_ms: long("min.compaction.lag.ms"),
+            min_insync_replicas: size("min.insync.replicas"),
+            retention_bytes: u64::try_from(long("retention.bytes")).ok(),
+            retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
+            segment_bytes: size("segment.bytes"),
+            segment_index_bytes: size("segment.index.bytes"),
+            segment_jitter_ms: long("segment.jitter.ms"),
+            segment_ms: long("segment.ms"),
+            unclean_leader_election: flag("unclean.leader.election.enable"),
+        }
+    }
+
+    /// What Kafka's flush keys ask for, where anybody set one: a bound on what is not synced yet
+    /// is kept by syncing before every acks=all answer; "never" is left to the operating system.
+    fn flush_mode(&self, set: Option<&ConfigMap>) -> Option<FlushMode> {
+        let explicit = |name| self.explicit_topic_value(set, name)?.number();
+        match (explicit("flush.messages"), explicit("flush.ms")) {
+            (Some(messages), _) if messages < i64::MAX => Some(FlushMode::Sync),
+            (_, Some(ms)) if ms < i64::MAX => Some(FlushMode::Sync),
+            (None, None) => None,
+            _ => Some(FlushMode::Os),
+        }
+    }
+}
