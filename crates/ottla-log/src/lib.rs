@@ -3,21 +3,40 @@
 //! A [`vfs::Vfs`] is the only way to a disk, a [`Clock`] the only way to the time and an
 //! [`Entropy`] the only source of chance, so that every run can be repeated.
 
+pub mod batch;
+#[allow(dead_code, unused_imports)] // until the store is there
+mod checkpoint;
 pub mod clock;
+pub mod codec;
+pub mod crc;
+mod cursor;
 pub mod entropy;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod ids;
+#[allow(dead_code, unused_imports)] // until the log is there
+mod index;
+pub mod limits;
 #[allow(dead_code, unused_imports)] // until the store is there
 mod log;
+pub mod record;
 pub mod vfs;
 
+pub use batch::{
+    AssignedBatches, BatchError, BatchHeader, BatchOptions, BuildError, Records, TimestampType,
+    ValidBatches, build_batch,
+};
 pub use clock::{Clock, ClockObserver, SystemClock, TestClock};
+pub use codec::Codec;
 pub use entropy::{Entropy, OsEntropy, SeededEntropy};
 pub use error::StorageError;
 pub use ids::{
     InvalidTopicName, LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp,
     TopicId, TopicName,
 };
+pub use limits::Limits;
 pub use log::{
     CutTail, DurabilityTicket, FlushMode, LogConfig, LogError, LogOptions, LogRecovery, Maintenance,
 };
+pub use record::{Header, OwnedRecord, Record};
