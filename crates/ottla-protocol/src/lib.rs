@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod api;
 mod api_key;
+pub mod client;
 mod error;
 pub mod frame;
 mod header;
