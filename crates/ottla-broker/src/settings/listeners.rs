@@ -1,0 +1,75 @@
+//! `listeners` and `advertised.listeners`, less what belongs to a controller.
+
+use ottla_partition::metadata::config::BrokerConfig;
+
+use crate::listener::{AdvertiseSpec, ListenerSpec};
+
+/// Where to listen and what to advertise, as far as the settings say.
+///
+/// A `server.properties` for Kafka names the controller's listener beside the broker's; this
+/// process is its own controller and needs no socket for that, so it is passed over.
+///
+/// # Errors
+/// Every listener that is not of the form, or asks for a security protocol.
+pub(super) fn listeners(
+    config: &BrokerConfig,
+) -> Result<(Vec<ListenerSpec>, Vec<AdvertiseSpec>), Vec<String>> {
+    let list = |key: &str| {
+        let items = config
+            .text(key)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim);
+        items
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let controllers = list("controller.listener.names");
+    let protocols = list("listener.security.protocol.map");
+    let of_controller = |name: &str| controllers.iter().any(|c| c.eq_ignore_ascii_case(name));
+    let mut problems = Vec::new();
+    let mut listen = Vec::new();
+    for text in list("listeners") {
+        match text.parse::<ListenerSpec>() {
+            Ok(spec) if spec.name.as_deref().is_some_and(of_controller) => {}
+            Ok(spec) => {
+                let name = spec.name.as_deref().unwrap_or("PLAINTEXT");
+                let protocol = protocol_of(name, &protocols);
+                if protocol.eq_ignore_ascii_case("PLAINTEXT") {
+                    listen.push(spec);
+                } else {
+                    problems.push(format!(
+                        "listener {text:?} asks for {protocol}, which Ottla does not implement; \
+                         use PLAINTEXT, or leave it out"
+                    ));
+                }
+            }
+            Err(error) => problems.push(format!("listeners: {error}")),
+        }
+    }
+    let mut advertise = Vec::new();
+    for text in list("advertised.listeners") {
+        match text.parse::<AdvertiseSpec>() {
+            Ok(spec) if spec.name.as_deref().is_some_and(of_controller) => {}
+            Ok(spec) => advertise.push(spec),
+            Err(error) => problems.push(format!("advertised.listeners: {error}")),
+        }
+    }
+    if problems.is_empty() {
+        Ok((listen, advertise))
+    } else {
+        Err(problems)
+    }
+}
+
+/// The security protocol of the listener `name`: what the map says, else the name itself.
+fn protocol_of<'a>(name: &'a str, map: &'a [String]) -> &'a str {
+    let entry = |item: &'a String| {
+        item.split_once(':')
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+    };
+    map.iter()
+        .find_map(entry)
+        .map_or(name, |(_, protocol)| protocol)
+}
