@@ -2,5 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod deny;
+pub mod fuzz;
 pub mod step;
 pub mod style;

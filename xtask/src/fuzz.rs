@@ -1,0 +1,109 @@
+//! Bounded runs of every fuzz target, on the stable toolchain.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::step::{Depth, root};
+
+/// What cargo-fuzz would set: coverage feedback, which the stable compiler has as LLVM passes.
+const FLAGS: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "--cfg=fuzzing",
+];
+
+/// The largest input that is tried.
+const INPUT_BYTES_MAX: u32 = 64 << 10;
+/// One allocation above this is a finding: inputs are small, so nothing honest needs it.
+const ALLOCATION_MIB_MAX: u32 = 32;
+
+/// Builds all targets once, then runs each for its time from its kept corpus.
+///
+/// # Errors
+/// The name of the target that crashed, hung or allocated too much, with where its input is kept.
+pub fn run(depth: Depth) -> Result<(), String> {
+    let seconds = match depth {
+        Depth::Check => 8,
+        Depth::Nightly => 600,
+    };
+    let host = host()?;
+    let build = ["build", "--release", "--target", &host, "--bins"];
+    run_cargo(&build)?;
+    for target in targets()? {
+        let work = root().join("fuzz/target/corpus").join(&target);
+        let kept = root().join("fuzz/corpus").join(&target);
+        let artifacts = root().join("fuzz/target/artifacts").join(&target);
+        for dir in [&work, &kept, &artifacts] {
+            fs::create_dir_all(dir).map_err(|e| format!("cannot make {}: {e}", dir.display()))?;
+        }
+        let program = root()
+            .join("fuzz/target")
+            .join(&host)
+            .join("release")
+            .join(&target);
+        let status = Command::new(program)
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_len={INPUT_BYTES_MAX}"))
+            .arg(format!("-malloc_limit_mb={ALLOCATION_MIB_MAX}"))
+            .args([
+                "-timeout=10",
+                "-rss_limit_mb=1024",
+                "-verbosity=0",
+                "-print_final_stats=1",
+            ])
+            .arg(format!("-artifact_prefix={}/", artifacts.display()))
+            .args([&work, &kept])
+            .status()
+            .map_err(|e| format!("fuzz target {target} cannot be started: {e}"))?;
+        if !status.success() {
+            let kept = artifacts.display();
+            return Err(format!(
+                "fuzz target {target} ended with {status}; its input is in {kept}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The names of the targets: the files of `fuzz/targets`.
+fn targets() -> Result<Vec<String>, String> {
+    let dir = root().join("fuzz/targets");
+    let entries = fs::read_dir(&dir).map_err(|e| format!("cannot list {}: {e}", dir.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let stem = |path: PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
+    let mut names: Vec<String> = paths.filter_map(stem).collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        Err("there is no fuzz target".to_owned())
+    } else {
+        Ok(names)
+    }
+}
+
+/// The triple this compiler builds for. Naming it keeps the flags away from build scripts.
+fn host() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-vV").output();
+    let output = output.map_err(|e| format!("rustc cannot be started: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
+        .ok_or_else(|| "rustc does not say its host".to_owned())
+}
+
+fn run_cargo(args: &[&str]) -> Result<(), String> {
+    let status = Command::new("cargo")
+        .args(args)
+        .env("RUSTFLAGS", FLAGS.join(" "))
+        .current_dir(root().join("fuzz"))
+        .status()
+        .map_err(|e| format!("cargo cannot be started: {e}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err("the fuzz targets do not build".to_owned())
+    }
+}
