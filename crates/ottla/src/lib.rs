@@ -1,1 +1,4 @@
 //! An event log that speaks the Kafka protocol.
+
+#[cfg(feature = "cli")]
+pub mod cli;
