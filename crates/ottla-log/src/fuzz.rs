@@ -1,7 +1,10 @@
 //! One function per decoder that takes any bytes: the fuzz targets and the property tests call
 //! these. Each returns, or the decoder has a bug. Not part of the API.
 
-use crate::checkpoint;
+use crate::crc::crc32c;
+use crate::derived::Derived as _;
+use crate::producer_state::ProducerState;
+use crate::{Limits, Offset, checkpoint};
 
 /// All text checkpoints.
 pub fn checkpoints(bytes: &[u8]) {
@@ -16,4 +19,18 @@ pub fn checkpoints(bytes: &[u8]) {
     let _ = checkpoint::MetaProperties::decode(bytes);
     let _ = checkpoint::PartitionMetadata::decode(bytes);
     let _ = checkpoint::CleanShutdown::decode(bytes);
+}
+
+/// The producer snapshot, with a right checksum as well: it would hide the rest.
+pub fn producer_snapshot(bytes: &[u8]) {
+    let limits = Limits::default();
+    let mut sealed = vec![0, 1];
+    sealed.extend(crc32c(bytes).to_be_bytes());
+    sealed.extend(bytes);
+    for bytes in [bytes, &sealed] {
+        if let Ok(state) = ProducerState::load(bytes, Offset::ZERO, &limits) {
+            let again = ProducerState::load(&state.snapshot(), Offset::ZERO, &limits);
+            assert_eq!(again, Ok(state));
+        }
+    }
 }

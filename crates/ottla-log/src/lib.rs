@@ -10,7 +10,11 @@ pub mod clock;
 pub mod codec;
 pub mod crc;
 mod cursor;
+#[allow(dead_code)] // until the log is there
+mod derived;
 pub mod entropy;
+#[allow(dead_code)] // until the log is there
+mod epoch_cache;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
@@ -20,6 +24,8 @@ mod index;
 pub mod limits;
 #[allow(dead_code, unused_imports)] // until the store is there
 mod log;
+#[allow(dead_code, unused_imports)] // until the log is there
+mod producer_state;
 pub mod record;
 pub mod vfs;
 
@@ -39,4 +45,5 @@ pub use limits::Limits;
 pub use log::{
     CutTail, DurabilityTicket, FlushMode, LogConfig, LogError, LogOptions, LogRecovery, Maintenance,
 };
+pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};
