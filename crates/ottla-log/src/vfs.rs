@@ -3,7 +3,9 @@
 //! Every path handed to a [`Vfs`] is absolute or relative to where the process started; the log
 //! builds them from a data directory, fixed names, numbers and checked topic names only.
 
+mod fault;
 mod mem;
+mod real;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -12,7 +14,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::fault::{Call, Fault, FaultVfs, Operation, Rule};
 pub use self::mem::{CrashPlan, Keep, MemVfs};
+pub use self::real::RealVfs;
 use crate::Timestamp;
 
 /// A file system.
@@ -72,6 +76,15 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// What the device answers. As with [`File::sync_data`], nobody may ask again then.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Makes all data and names of the file system that holds `dir` durable, at once: cheaper than
+    /// one sync per file where there are many. `false` where the platform has no such thing, and
+    /// nothing was synced.
+    ///
+    /// # Errors
+    /// What the device answers, for any file: nobody may ask again then, as with
+    /// [`File::sync_data`].
+    fn sync_all(&self, dir: &Path) -> io::Result<bool>;
+
     /// Takes the advisory lock of the file at `path`, which is made where it is missing. Held
     /// until the guard is dropped.
     ///
@@ -98,7 +111,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// What the device answers; `Interrupted` may be tried again.
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
 
-    /// As [`File::read_at`], but `None` where the bytes would have to come from the device first.
+    /// As [`File::read_at`], but `None` where the bytes would have to come from the device first,
+    /// or nobody can tell. May read less than asked before the end.
     ///
     /// # Errors
     /// As [`File::read_at`].
@@ -139,7 +153,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// As [`File::write_at`].
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// The whole file, read-only, as it is now. Only for files that never shrink while mapped.
+    /// The whole file, read-only, as it is now. Only for files that nobody writes or cuts while
+    /// they are mapped.
     ///
     /// # Errors
     /// What the device answers, or the process's limit of mappings.
@@ -151,8 +166,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// `UnexpectedEof` where the file ends before; else what the device answers.
     fn range(&self, position: u64, len: u64) -> io::Result<FileRange>;
 
-    /// Forgets cached pages, so that the next read is answered by the device. Only after
-    /// [`File::sync_data`]; dirty pages stay.
+    /// Forgets cached pages, so that the next read is answered by the device, where the platform
+    /// can. Only after [`File::sync_data`]; dirty pages stay.
     ///
     /// # Errors
     /// What the device answers.

@@ -358,6 +358,14 @@ impl Vfs for MemVfs {
         Ok(())
     }
 
+    fn sync_all(&self, dir: &Path) -> io::Result<bool> {
+        let (_gate, tree) = self.change();
+        find_dir(&tree.root, dir)?;
+        self.shared.operations.count()?;
+        names::sync_all(&tree.root);
+        Ok(true)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<FileLock> {
         let file = self.open_node(path, OpenMode::Create)?;
         let locked = Locked::take(file).ok_or(io::ErrorKind::WouldBlock)?;

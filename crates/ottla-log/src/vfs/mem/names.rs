@@ -111,6 +111,18 @@ pub(super) fn apply(names: &mut BTreeMap<OsString, Node>, name: OsString, node: 
     };
 }
 
+/// Makes all data and names from `dir` down durable.
+pub(super) fn sync_all(dir: &DirNode) {
+    dir.sync();
+    let below: Vec<Node> = dir.entries.lock().live.values().cloned().collect();
+    for node in below {
+        match node {
+            Node::Dir(dir) => sync_all(&dir),
+            Node::File(file) => file.state.write().sync(),
+        }
+    }
+}
+
 /// The directory at `path`.
 pub(super) fn find_dir(root: &Arc<DirNode>, path: &Path) -> io::Result<Arc<DirNode>> {
     match find(root, path)? {

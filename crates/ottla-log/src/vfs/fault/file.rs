@@ -1,0 +1,87 @@
+//! Open files of a [`FaultVfs`](super::FaultVfs).
+
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Operation, Script};
+use crate::vfs::{File, FileRange, Mapping};
+
+/// An open file, and the script.
+#[derive(Debug)]
+pub(super) struct FaultFile {
+    pub(super) inner: Arc<dyn File>,
+    /// The path it was opened by; a rename does not change it.
+    pub(super) path: PathBuf,
+    pub(super) script: Arc<Script>,
+}
+
+impl FaultFile {
+    fn check(&self, operation: Operation) -> io::Result<usize> {
+        self.script.check(operation, &self.path)
+    }
+}
+
+impl File for FaultFile {
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let len = self.check(Operation::Read)?.min(buf.len());
+        self.inner.read_at(&mut buf[..len], position)
+    }
+
+    fn read_at_nowait(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        let len = self.check(Operation::Read)?.min(buf.len());
+        self.inner.read_at_nowait(&mut buf[..len], position)
+    }
+
+    fn write_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let mut left = self.check(Operation::Write)?;
+        let mut short = Vec::with_capacity(bufs.len());
+        for buf in bufs {
+            let len = left.min(buf.len());
+            left -= len;
+            short.push(IoSlice::new(&buf[..len]));
+        }
+        self.inner.write_at(&short, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check(Operation::SyncData)?;
+        if self.script.is_clean(&self.path) {
+            return Ok(());
+        }
+        self.inner.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.check(Operation::Len)?;
+        self.inner.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check(Operation::SetLen)?;
+        self.inner.set_len(len)
+    }
+
+    fn map(&self) -> io::Result<Mapping> {
+        self.check(Operation::Map)?;
+        self.inner.map()
+    }
+
+    fn range(&self, position: u64, len: u64) -> io::Result<FileRange> {
+        self.check(Operation::Range)?;
+        match self.inner.range(position, len)? {
+            chunks @ FileRange::Chunks(_) => Ok(chunks),
+            FileRange::Fd { .. } => {
+                let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+                let mut bytes = vec![0; len];
+                self.inner.read_exact_at(&mut bytes, position)?;
+                Ok(FileRange::Chunks(vec![bytes.into()]))
+            }
+        }
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        self.check(Operation::DropCache)?;
+        self.inner.drop_cache()
+    }
+}
