@@ -4,6 +4,7 @@
 //! metadata quorum and only then replayed into a new [`Image`].
 
 pub mod config;
+pub mod controller;
 mod image;
 mod map;
 mod record;

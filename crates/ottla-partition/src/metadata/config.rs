@@ -14,6 +14,7 @@ mod topic;
 mod topic_config;
 mod value;
 
+pub(in crate::metadata) use broker::dynamic_refusal;
 pub use broker::{
     BrokerConfig, ConfigProblem, ConfigWarning, broker_def, broker_defs, known_broker_keys,
 };

@@ -49,14 +49,15 @@ pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidC
             refuse("String must be non-empty".to_owned())
         }
         (Check::ListOf(allowed), ConfigValue::List(items)) => check_list(def, items, allowed),
-        (Check::Distinct, ConfigValue::List(items)) => check_list(def, items, &[]),
         (Check::DistinctNonEmpty, ConfigValue::List(items)) if items.is_empty() => {
             Err(InvalidConfig(format!(
                 "Configuration '{}' must not be empty. Valid values include: any non-empty value",
                 def.name
             )))
         }
-        (Check::DistinctNonEmpty, ConfigValue::List(items)) => check_list(def, items, &[]),
+        (Check::Distinct | Check::DistinctNonEmpty, ConfigValue::List(items)) => {
+            check_list(def, items, &[])
+        }
         (Check::ThrottledReplicas, ConfigValue::List(items)) if !are_throttled(items) => {
             refuse(format!(
                 "{} must be the literal '*' or a list of replicas in the following format: \
