@@ -3,10 +3,16 @@
 //! The answer to ApiVersions, the decoding of requests, their authorisation and docs/PROTOCOL.md
 //! all come from here. An API that is not in the table does not exist for a client.
 
+mod table;
+
 use std::ops::RangeInclusive;
 
 use crate::ApiKey;
-use crate::acl::{AclOperation as Op, Need, ResourceType as On, Scope};
+use crate::acl::Need;
+use crate::guard::Encoding;
+use crate::shape::Shape;
+
+pub use table::{APIS, Request, Response};
 
 /// An API that is served.
 #[derive(Clone, Debug)]
@@ -23,6 +29,8 @@ pub struct Api {
     pub listeners: &'static [Listener],
     /// What a request must be allowed to do.
     pub needs: &'static [Need],
+    /// What a request looks like: the guard walks it.
+    pub request: &'static Shape,
 }
 
 impl Api {
@@ -36,6 +44,15 @@ impl Api {
     #[must_use]
     pub const fn is_flexible(&self, version: i16) -> bool {
         version >= self.flexible_from
+    }
+
+    /// How `version` is encoded.
+    #[must_use]
+    pub const fn encoding(&self, version: i16) -> Encoding {
+        Encoding {
+            version,
+            flexible: self.is_flexible(version),
+        }
     }
 
     /// The version of the header before a response of `version`.
@@ -65,216 +82,6 @@ pub enum Listener {
 #[must_use]
 pub fn find(key: ApiKey) -> Option<&'static Api> {
     APIS.iter().find(|api| api.key == key)
-}
-
-const BROKER: &[Listener] = &[Listener::Broker];
-const BOTH: &[Listener] = &[Listener::Broker, Listener::Controller];
-/// No version is flexible.
-const NEVER: i16 = i16::MAX;
-
-const fn need(scope: Scope, resource: On, operation: Op) -> Need {
-    Need {
-        resource,
-        operation,
-        scope,
-    }
-}
-
-/// Declares the table, one row for each API.
-macro_rules! apis {
-    ($($key:ident {
-        versions: $versions:expr,
-        $(advertised from: $advertised:literal,)?
-        flexible: $flexible:expr,
-        listeners: $listeners:expr,
-        needs: [$($scope:ident $resource:ident $operation:ident),*],
-    })+) => {
-        /// The APIs that are served, in the order of their keys.
-        pub static APIS: &[Api] = &[$(Api {
-            key: ApiKey::$key,
-            versions: $versions,
-            advertised_min: apis!(@or $versions $(, $advertised)?),
-            flexible_from: $flexible,
-            listeners: $listeners,
-            needs: &[$(need(Scope::$scope, On::$resource, Op::$operation)),*],
-        },)+];
-    };
-    (@or $versions:expr) => { *$versions.start() };
-    (@or $versions:expr, $advertised:literal) => { $advertised };
-}
-
-apis! {
-    Produce {
-        versions: 3..=13,
-        // librdkafka takes the lowest version for what codecs it may use (KAFKA-18659).
-        advertised from: 0,
-        flexible: 9,
-        listeners: BROKER,
-        needs: [Entry Topic Write, Request TransactionalId Write],
-    }
-    Fetch {
-        versions: 4..=18,
-        flexible: 12,
-        listeners: BOTH,
-        needs: [Entry Topic Read],
-    }
-    ListOffsets {
-        versions: 1..=11,
-        flexible: 6,
-        listeners: BROKER,
-        needs: [Entry Topic Describe],
-    }
-    Metadata {
-        versions: 0..=13,
-        flexible: 9,
-        listeners: BROKER,
-        needs: [Entry Topic Describe, Extra Cluster Create, Extra Topic Create],
-    }
-    FindCoordinator {
-        versions: 0..=6,
-        flexible: 3,
-        listeners: BROKER,
-        needs: [Entry Group Describe, Entry TransactionalId Describe],
-    }
-    SaslHandshake {
-        versions: 0..=1,
-        flexible: NEVER,
-        listeners: BOTH,
-        needs: [],
-    }
-    ApiVersions {
-        versions: 0..=5,
-        flexible: 3,
-        listeners: BOTH,
-        needs: [],
-    }
-    CreateTopics {
-        versions: 2..=7,
-        flexible: 5,
-        listeners: BOTH,
-        needs: [Cover Cluster Create, Entry Topic Create, Extra Topic DescribeConfigs],
-    }
-    DeleteTopics {
-        versions: 1..=6,
-        flexible: 4,
-        listeners: BOTH,
-        needs: [Entry Topic Describe, Entry Topic Delete],
-    }
-    DeleteRecords {
-        versions: 0..=2,
-        flexible: 2,
-        listeners: BROKER,
-        needs: [Entry Topic Delete],
-    }
-    InitProducerId {
-        // Version 6 is not stable in Kafka 4.4 and not offered by it.
-        versions: 0..=5,
-        flexible: 2,
-        listeners: BROKER,
-        needs: [Request TransactionalId Write, Request Cluster IdempotentWrite],
-    }
-    OffsetForLeaderEpoch {
-        versions: 2..=4,
-        flexible: 4,
-        listeners: BROKER,
-        needs: [Entry Topic Describe],
-    }
-    DescribeAcls {
-        versions: 1..=3,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [Request Cluster Describe],
-    }
-    CreateAcls {
-        versions: 1..=3,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [Request Cluster Alter],
-    }
-    DeleteAcls {
-        versions: 1..=3,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [Request Cluster Alter],
-    }
-    DescribeConfigs {
-        versions: 1..=4,
-        flexible: 4,
-        listeners: BOTH,
-        needs: [Entry Topic DescribeConfigs, Entry Cluster DescribeConfigs],
-    }
-    AlterConfigs {
-        versions: 0..=2,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [Entry Topic AlterConfigs, Entry Cluster AlterConfigs],
-    }
-    DescribeLogDirs {
-        versions: 1..=5,
-        flexible: 2,
-        listeners: BROKER,
-        needs: [Request Cluster Describe],
-    }
-    SaslAuthenticate {
-        versions: 0..=2,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [],
-    }
-    CreatePartitions {
-        versions: 0..=3,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [Entry Topic Alter],
-    }
-    ElectLeaders {
-        versions: 0..=2,
-        flexible: 2,
-        listeners: BOTH,
-        needs: [Request Cluster Alter],
-    }
-    IncrementalAlterConfigs {
-        versions: 0..=1,
-        flexible: 1,
-        listeners: BOTH,
-        needs: [Entry Topic AlterConfigs, Entry Cluster AlterConfigs],
-    }
-    ListPartitionReassignments {
-        versions: 0..=0,
-        flexible: 0,
-        listeners: BOTH,
-        needs: [Request Cluster Describe],
-    }
-    DescribeClientQuotas {
-        versions: 0..=1,
-        flexible: 1,
-        listeners: BROKER,
-        needs: [Request Cluster DescribeConfigs],
-    }
-    DescribeUserScramCredentials {
-        versions: 0..=0,
-        flexible: 0,
-        listeners: BOTH,
-        needs: [Request Cluster Describe],
-    }
-    DescribeQuorum {
-        versions: 0..=2,
-        flexible: 0,
-        listeners: BOTH,
-        needs: [Request Cluster Describe],
-    }
-    DescribeCluster {
-        versions: 0..=2,
-        flexible: 0,
-        listeners: BOTH,
-        needs: [Extra Cluster Describe],
-    }
-    DescribeTopicPartitions {
-        versions: 0..=0,
-        flexible: 0,
-        listeners: BROKER,
-        needs: [Entry Topic Describe],
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,66 @@
+//! The messages of the APIs, but for Produce, Fetch and ApiVersions, which have modules of their
+//! own.
+//!
+//! Requests are declared in tables of fields ([`crate::fields`]) and named as in Kafka's schemas;
+//! so are the responses that the independent crate `kafka-protocol` lacks a version of. The other
+//! responses are that crate's types: encoding what this broker made is no risk, decoding what a
+//! stranger sent with it would be one.
+//!
+//! A field holds what the wire says: names, ids and numbers are not checked beyond their encoding.
+
+mod cluster;
+mod configs;
+mod records;
+mod security;
+mod topics;
+
+pub use cluster::{
+    DescribableLogDirTopic, DescribeClusterRequest, DescribeLogDirsPartition,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
+    DescribeQuorumPartition, DescribeQuorumRequest, DescribeQuorumTopic, ElectLeadersRequest,
+    ElectLeadersTopic, FindCoordinatorRequest, InitProducerIdRequest,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics,
+};
+pub use configs::{
+    AlterConfigsRequest, AlterConfigsResource, AlterableConfig, DescribeConfigsRequest,
+    DescribeConfigsResource, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
+    IncrementalAlterableConfig,
+};
+pub use records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic, ListOffsetsPartition,
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+    ListOffsetsTopicResponse, OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
+};
+pub use security::{
+    AclCreation, ComponentData, CreateAclsRequest, DeleteAclsFilter, DeleteAclsRequest,
+    DescribeAclsRequest, DescribeClientQuotasRequest, DescribeUserScramCredentialsRequest,
+    SaslAuthenticateRequest, SaslHandshakeRequest, UserName,
+};
+pub use topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatePartitionsAssignment,
+    CreatePartitionsRequest, CreatePartitionsTopic, CreateTopicsRequest, Cursor, DeleteTopicState,
+    DeleteTopicsRequest, DescribeTopicPartitionsRequest, MetadataRequest, MetadataRequestTopic,
+    TopicRequest,
+};
+
+pub use kafka_protocol::messages::{
+    AlterConfigsResponse, CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse,
+    DeleteAclsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,
+    DescribeClientQuotasResponse, DescribeClusterResponse, DescribeConfigsResponse,
+    DescribeQuorumResponse, DescribeTopicPartitionsResponse, DescribeUserScramCredentialsResponse,
+    ElectLeadersResponse, FindCoordinatorResponse, IncrementalAlterConfigsResponse,
+    InitProducerIdResponse, ListPartitionReassignmentsResponse, MetadataResponse,
+    OffsetForLeaderEpochResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+};
+pub use kafka_protocol::messages::{
+    BrokerId, GroupId, ProducerId, TopicName, TransactionalId, alter_configs_response,
+    create_acls_response, create_partitions_response, create_topics_response, delete_acls_response,
+    delete_records_response, delete_topics_response, describe_acls_response,
+    describe_client_quotas_response, describe_cluster_response, describe_configs_response,
+    describe_quorum_response, describe_topic_partitions_response,
+    describe_user_scram_credentials_response, elect_leaders_response, find_coordinator_response,
+    incremental_alter_configs_response, init_producer_id_response,
+    list_partition_reassignments_response, metadata_response, offset_for_leader_epoch_response,
+    sasl_authenticate_response, sasl_handshake_response,
+};
