@@ -3,6 +3,8 @@
 //! Every path handed to a [`Vfs`] is absolute or relative to where the process started; the log
 //! builds them from a data directory, fixed names, numbers and checked topic names only.
 
+#[cfg(test)]
+mod conformance;
 mod fault;
 mod mem;
 mod real;

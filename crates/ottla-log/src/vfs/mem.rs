@@ -153,10 +153,9 @@ impl MemVfs {
     pub fn crash(&self, plan: &CrashPlan) -> Self {
         let _whole = self.shared.gate.write();
         let names = self.shared.names.lock();
-        let mut crash = Crash::new(plan, self.shared.settings.track);
-        let root = crash.dir(&names.root);
-        let used = crash.used();
-        let tree = Tree { root, ..*names };
+        let crash = Crash::new(plan, self.shared.settings.track);
+        let (root, id, used) = crash.run(&names.root);
+        let tree = Tree { root, id, ..*names };
         Self::of(self.shared.settings.clone(), tree, used)
     }
 

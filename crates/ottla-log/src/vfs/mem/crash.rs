@@ -3,7 +3,7 @@
 //! The model is the one of POSIX, not of one file system: between two syncs the device may take
 //! any of the changed blocks and names, in any order. Within a block a write is not torn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -67,12 +67,13 @@ impl CrashPlan {
 }
 
 impl Keep {
-    /// Whether the thing with number `a`, `b` survives. Each seed keeps a share of its own.
+    /// Whether the thing with number `a`, `b` survives. Each seed keeps a share of its own: an
+    /// eighth, a half or all but an eighth.
     fn keeps(self, a: u64, b: u64) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything => true,
-            Self::Some(seed) => mix(mix(mix(seed) ^ a) ^ b) % 4 <= mix(seed ^ 2) % 3,
+            Self::Some(seed) => mix(mix(mix(seed) ^ a) ^ b) % 8 <= mix(seed ^ 2) % 3 * 3,
         }
     }
 }
@@ -82,36 +83,40 @@ pub(super) struct Crash<'p> {
     plan: &'p CrashPlan,
     /// Whether durability is tracked; otherwise everything live survives.
     track: bool,
-    files: BTreeMap<u64, Arc<FileNode>>,
     /// Directories already placed: a half durable rename may lead to one twice, a file system
     /// has each once.
-    dirs: BTreeMap<u64, Arc<DirNode>>,
+    dirs: BTreeSet<u64>,
+    /// The lengths of the files placed so far.
+    used: u64,
+    /// The id of the next node. A half durable rename may lead to a file twice: two files then.
+    id: u64,
 }
 
 impl<'p> Crash<'p> {
-    pub(super) fn new(plan: &'p CrashPlan, track: bool) -> Self {
+    pub(super) const fn new(plan: &'p CrashPlan, track: bool) -> Self {
         Self {
             plan,
             track,
-            files: BTreeMap::new(),
-            dirs: BTreeMap::new(),
+            dirs: BTreeSet::new(),
+            used: 0,
+            id: 0,
         }
     }
 
-    /// The lengths of the files placed so far.
-    pub(super) fn used(&self) -> u64 {
-        let files = self.files.values();
-        files.map(|file| file.state.read().live().len()).sum()
+    /// The directories that are left, from the root down; the next id, and the bytes used.
+    pub(super) fn run(mut self, root: &DirNode) -> (Arc<DirNode>, u64, u64) {
+        let root = self.dir(root);
+        (root, self.id, self.used)
     }
 
     /// What is left of `dir` and all below it.
-    pub(super) fn dir(&mut self, dir: &DirNode) -> Arc<DirNode> {
-        let left = DirNode::new(dir.id, dir.modified);
-        self.dirs.insert(dir.id, Arc::clone(&left));
+    fn dir(&mut self, dir: &DirNode) -> Arc<DirNode> {
+        let left = DirNode::new(self.next_id(), dir.modified);
+        self.dirs.insert(dir.id);
         let names = self.names(dir);
         for (name, node) in names {
             let node = match node {
-                Node::Dir(below) if self.dirs.contains_key(&below.id) => continue,
+                Node::Dir(below) if self.dirs.contains(&below.id) => continue,
                 Node::Dir(below) => Node::Dir(self.dir(&below)),
                 Node::File(file) => Node::File(self.file(&file)),
             };
@@ -139,9 +144,6 @@ impl<'p> Crash<'p> {
     }
 
     fn file(&mut self, file: &FileNode) -> Arc<FileNode> {
-        if let Some(placed) = self.files.get(&file.id) {
-            return Arc::clone(placed);
-        }
         let state = file.state.read();
         let keep = if self.track {
             self.plan.data
@@ -154,9 +156,14 @@ impl<'p> Crash<'p> {
             Keep::Some(_) if !state.is_dirty() => state.live().clone(),
             Keep::Some(_) => torn(&state, file.id, self.plan),
         };
-        let left = FileNode::new(file.id, FileState::from_content(content, state.modified));
-        self.files.insert(file.id, Arc::clone(&left));
-        left
+        self.used += content.len();
+        let left = FileState::from_content(content, state.modified);
+        FileNode::new(self.next_id(), left)
+    }
+
+    const fn next_id(&mut self) -> u64 {
+        self.id += 1;
+        self.id
     }
 }
 
@@ -186,17 +193,18 @@ fn torn(state: &FileState, id: u64, plan: &CrashPlan) -> Content {
     image
 }
 
-/// One of: the smaller length, the larger, or the end of a block between them.
+/// One of: the smaller length, the larger (which is likelier), or the end of a block between them.
 fn torn_len((small, large): (u64, u64), block: u64, id: u64, plan: &CrashPlan) -> u64 {
     let Keep::Some(seed) = plan.data else {
         return large;
     };
+    let draw = mix(mix(seed ^ 3) ^ id);
     let first = small / block + 1;
     let between = large.div_ceil(block).saturating_sub(first);
-    match mix(mix(seed ^ 3) ^ id) % (between + 2) {
+    match draw % 4 {
         0 => small,
-        1 => large,
-        n => (first + n - 2) * block,
+        1 if between > 0 => (first + draw / 4 % between) * block,
+        _ => large,
     }
 }
 
