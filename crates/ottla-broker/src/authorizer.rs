@@ -5,62 +5,37 @@
 
 use std::fmt;
 
+pub use ottla_protocol::acl::AclOperation;
+
 use crate::session::Session;
 
 /// Decides whether the peer of a session may do something.
 pub trait Authorizer: fmt::Debug + Send + Sync {
     /// Whether `session`'s principal may do `operation` on `resource`.
-    fn allows(&self, session: &Session, operation: Operation, resource: Resource<'_>) -> bool;
+    fn allows(&self, session: &Session, operation: AclOperation, resource: Resource<'_>) -> bool;
 }
 
-/// What may be done, with Kafka's codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i8)]
-#[allow(missing_docs, reason = "Kafka's own words")]
-pub enum Operation {
-    Read = 3,
-    Write = 4,
-    Create = 5,
-    Delete = 6,
-    Alter = 7,
-    Describe = 8,
-    ClusterAction = 9,
-    DescribeConfigs = 10,
-    AlterConfigs = 11,
-    IdempotentWrite = 12,
-}
-
-impl Operation {
-    /// The operations on a topic that Metadata and its kin report.
-    pub const OF_TOPIC: &[Self] = &[
-        Self::Read,
-        Self::Write,
-        Self::Create,
-        Self::Delete,
-        Self::Alter,
-        Self::Describe,
-        Self::DescribeConfigs,
-        Self::AlterConfigs,
-    ];
-    /// The operations on the cluster that Metadata and DescribeCluster report.
-    pub const OF_CLUSTER: &[Self] = &[
-        Self::Create,
-        Self::Alter,
-        Self::Describe,
-        Self::ClusterAction,
-        Self::DescribeConfigs,
-        Self::AlterConfigs,
-        Self::IdempotentWrite,
-    ];
-    /// The operations on a consumer group that DescribeGroups reports.
-    pub const OF_GROUP: &[Self] = &[Self::Read, Self::Delete, Self::Describe];
-
-    /// Its bit in an authorized-operations field.
-    #[must_use]
-    pub const fn bit(self) -> i32 {
-        1 << (self as i8)
-    }
-}
+/// The operations on a topic that Metadata and its kin report.
+pub(crate) const TOPIC_OPERATIONS: &[AclOperation] = &[
+    AclOperation::Read,
+    AclOperation::Write,
+    AclOperation::Create,
+    AclOperation::Delete,
+    AclOperation::Alter,
+    AclOperation::Describe,
+    AclOperation::DescribeConfigs,
+    AclOperation::AlterConfigs,
+];
+/// The operations on the cluster that Metadata and DescribeCluster report.
+pub(crate) const CLUSTER_OPERATIONS: &[AclOperation] = &[
+    AclOperation::Create,
+    AclOperation::Alter,
+    AclOperation::Describe,
+    AclOperation::ClusterAction,
+    AclOperation::DescribeConfigs,
+    AclOperation::AlterConfigs,
+    AclOperation::IdempotentWrite,
+];
 
 /// What something is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +55,7 @@ pub enum Resource<'a> {
 pub struct AllowAll;
 
 impl Authorizer for AllowAll {
-    fn allows(&self, _: &Session, _: Operation, _: Resource<'_>) -> bool {
+    fn allows(&self, _: &Session, _: AclOperation, _: Resource<'_>) -> bool {
         true
     }
 }
@@ -90,7 +65,7 @@ impl Authorizer for AllowAll {
 pub struct DenyAll;
 
 impl Authorizer for DenyAll {
-    fn allows(&self, _: &Session, _: Operation, _: Resource<'_>) -> bool {
+    fn allows(&self, _: &Session, _: AclOperation, _: Resource<'_>) -> bool {
         false
     }
 }

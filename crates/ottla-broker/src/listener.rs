@@ -225,6 +225,16 @@ impl Listener {
     }
 }
 
+impl Endpoint {
+    /// What a broker is reached at that listens nowhere.
+    pub(crate) fn in_process() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: 0,
+        }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {

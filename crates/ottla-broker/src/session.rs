@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Notify;
 
 /// Who a peer was found to be.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -48,6 +51,15 @@ pub struct Session {
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
     software: OnceLock<Software>,
+    hurry: Hurry,
+}
+
+/// Whether requests of a session that only wait for more to happen should answer at once: nobody
+/// is there any more, or the broker stops.
+#[derive(Debug, Default)]
+struct Hurry {
+    asked: AtomicBool,
+    notify: Notify,
 }
 
 /// The client's name for itself (KIP-511).
@@ -70,6 +82,7 @@ impl Session {
             peer: Some(peer),
             local: Some(local),
             software: OnceLock::new(),
+            hurry: Hurry::default(),
         }
     }
 
@@ -82,6 +95,7 @@ impl Session {
             peer: None,
             local: None,
             software: OnceLock::new(),
+            hurry: Hurry::default(),
         }
     }
 
@@ -120,6 +134,26 @@ impl Session {
     #[must_use]
     pub fn software(&self) -> Option<&Software> {
         self.software.get()
+    }
+
+    /// The peer as a log line names it.
+    pub(crate) fn peer_text(&self) -> String {
+        self.peer
+            .map_or_else(|| "in-process".to_owned(), |peer| peer.to_string())
+    }
+
+    /// Asks the waiting requests of this session to answer at once, now and from now on.
+    pub(crate) fn hurry(&self) {
+        self.hurry.asked.store(true, Ordering::Release);
+        self.hurry.notify.notify_waiters();
+    }
+
+    /// Returns when waiting requests should answer at once.
+    pub(crate) async fn hurried(&self) {
+        let notified = self.hurry.notify.notified();
+        if !self.hurry.asked.load(Ordering::Acquire) {
+            notified.await;
+        }
     }
 
     /// Remembers what the client says it is; the first word counts.

@@ -8,12 +8,12 @@ mod write;
 use std::io;
 use std::net::SocketAddr;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tokio::io::{AsyncReadExt, DuplexStream, ReadHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-pub(crate) use write::{Piece, WriteSide};
+pub(crate) use write::{Piece, WriteSide, read_cached};
 
 /// Bytes that a pipe inside this process holds in each direction before a writer waits.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -64,9 +64,9 @@ pub(crate) enum ReadSide {
 }
 
 impl ReadSide {
-    /// Waits for bytes and appends at most `max` of them to `buffer`, which gets room for them
-    /// only once there are any. Returns how many; 0 at the end of the stream.
-    pub(crate) async fn read(&mut self, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
+    /// Waits for bytes and appends at most `max` of them to `buffer`, which gets exactly that much
+    /// room, and only once there are any. Returns how many; 0 at the end of the stream.
+    pub(crate) async fn read(&mut self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
         match self {
             Self::Tcp(half) => loop {
                 half.readable().await?;
@@ -76,7 +76,7 @@ impl ReadSide {
                 }
             },
             Self::Pipe(half) => {
-                buffer.reserve(max);
+                buffer.reserve_exact(max);
                 half.read_buf(&mut (&mut *buffer).limit(max)).await
             }
         }
@@ -98,12 +98,11 @@ impl ReadSide {
     }
 }
 
-fn try_read(half: &OwnedReadHalf, buffer: &mut BytesMut, max: usize) -> io::Result<usize> {
-    let had_room = buffer.capacity() > 0;
-    buffer.reserve(max);
+fn try_read(half: &OwnedReadHalf, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    buffer.reserve_exact(max);
     let result = half.try_read_buf(&mut (&mut *buffer).limit(max));
-    if !had_room && buffer.is_empty() {
-        *buffer = BytesMut::new();
+    if buffer.is_empty() {
+        *buffer = Vec::new();
     }
     result
 }

@@ -5,7 +5,6 @@
 
 #[cfg(test)]
 mod conformance;
-mod crash_points;
 mod fault;
 mod mem;
 mod real;
@@ -17,7 +16,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use self::crash_points::{Crash, CrashPoints};
 pub use self::fault::{Call, Fault, FaultVfs, Operation, Rule};
 pub use self::mem::{CrashPlan, Keep, MemVfs};
 pub use self::real::RealVfs;
@@ -165,7 +163,6 @@ pub trait File: fmt::Debug + Send + Sync {
     fn map(&self) -> io::Result<Mapping>;
 
     /// The bytes `position..position + len` in the form that is cheapest to send to a socket.
-    /// What is written over them later may show or not.
     ///
     /// # Errors
     /// `UnexpectedEof` where the file ends before; else what the device answers.

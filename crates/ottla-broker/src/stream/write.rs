@@ -229,15 +229,28 @@ async fn warm(_: &Runtime, _: &Arc<File>, _: u64, _: usize) -> io::Result<()> {
 /// counts as cached: asking the pool for every range would cost more than it saves.
 #[cfg(target_os = "linux")]
 fn is_cached(file: &File, position: u64) -> bool {
-    use rustix::io::{Errno, ReadWriteFlags};
-    let mut byte = [0];
-    let result = rustix::io::preadv2(
-        file,
-        &mut [io::IoSliceMut::new(&mut byte)],
-        position,
-        ReadWriteFlags::NOWAIT,
-    );
-    !matches!(result, Err(Errno::AGAIN))
+    !matches!(
+        read_nowait(file, &mut [0], position),
+        Err(rustix::io::Errno::AGAIN)
+    )
+}
+
+#[cfg(target_os = "linux")]
+fn read_nowait(file: &File, buffer: &mut [u8], position: u64) -> rustix::io::Result<usize> {
+    let mut buffers = [io::IoSliceMut::new(buffer)];
+    let nowait = rustix::io::ReadWriteFlags::NOWAIT;
+    rustix::io::preadv2(file, &mut buffers, position, nowait)
+}
+
+/// Fills `buffer` from `position` on if that needs no disk; whether it did.
+pub(crate) fn read_cached(file: &File, buffer: &mut [u8], position: u64) -> bool {
+    #[cfg(target_os = "linux")]
+    return read_nowait(file, buffer, position).is_ok_and(|n| n == buffer.len());
+    #[cfg(not(target_os = "linux"))]
+    return {
+        let _ = (file, buffer, position);
+        false
+    };
 }
 
 /// Takes `sent` bytes off the front.

@@ -1,0 +1,280 @@
+//! Takes requests off a stream, one frame after the other.
+//!
+//! Memory follows what a peer really sent, never what it announced: a frame's buffer grows by at
+//! most its own size again as bytes arrive, each byte is charged to the budget, and reading pauses
+//! while the budget is spent. An idle connection holds no buffer at all.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::frame::{self, LENGTH_BYTES, Received, Stranger};
+
+use crate::budget::{Budget, Charge};
+use crate::limits::Limits;
+use crate::runtime::{self, Instant};
+use crate::stream::ReadSide;
+
+/// How much is read at a time while nothing is known of what comes.
+const CHUNK: usize = 16 * 1024;
+/// The first buffer of a frame that does not fit a chunk.
+const BODY_START: usize = 64 * 1024;
+/// From the key to the length of the client id: what a header has at least.
+const HEADER_FIXED: usize = 10;
+
+/// A request as it came, without its length field.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) bytes: Bytes,
+    /// What it holds of the budget.
+    pub(crate) charge: Charge,
+}
+
+/// Why a connection yields no further frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("the peer closed the connection")]
+    Closed,
+    #[error("the peer closed the connection within a request")]
+    Cut,
+    #[error("{0}")]
+    Frame(#[from] frame::FrameError),
+    #[error("a request of {0} bytes has no header")]
+    Short(usize),
+    #[error("{}", .0.advice())]
+    Stranger(Stranger),
+    #[error("no request header within {0:?} of connecting")]
+    NoHeader(Duration),
+    #[error("a request's body comes at less than {0} bytes a second")]
+    SlowBody(u64),
+    #[error("no request for {0:?}")]
+    Idle(Duration),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The frames of one connection.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    read: ReadSide,
+    limits: Arc<Limits>,
+    budget: Arc<Budget>,
+    /// Bytes behind the last frame, from `at` on.
+    ahead: Vec<u8>,
+    at: usize,
+    /// When the peer connected, until its first header was complete.
+    opened: Option<Instant>,
+}
+
+/// The frame that is being received.
+#[derive(Debug)]
+struct Incoming {
+    body: Vec<u8>,
+    len: usize,
+    charge: Charge,
+    clock: BodyClock,
+}
+
+impl Frames {
+    pub(crate) fn new(read: ReadSide, limits: Arc<Limits>, budget: Arc<Budget>) -> Self {
+        Self {
+            read,
+            limits,
+            budget,
+            ahead: Vec::new(),
+            at: 0,
+            opened: Some(Instant::now()),
+        }
+    }
+
+    /// Returns when the peer has closed its direction.
+    pub(crate) async fn closed(&self) {
+        self.read.closed().await;
+    }
+
+    /// The next frame.
+    ///
+    /// Not safe to drop while pending, except to close the connection.
+    pub(crate) async fn next(&mut self) -> Result<Frame, FrameError> {
+        let len = loop {
+            match self.announced()? {
+                Some(len) => break len,
+                None => self.read_ahead().await?,
+            }
+        };
+        self.at += LENGTH_BYTES;
+        let mut charge = self.budget.charge();
+        let here = self.unread().len().min(len);
+        let mut clock = BodyClock::new(&self.limits);
+        clock.wait_for(&mut charge, here as u64).await;
+        if here == len {
+            self.opened = None;
+            let bytes = self.take(len);
+            return Ok(Frame { bytes, charge });
+        }
+        let mut body = Vec::new();
+        body.reserve_exact(room(here, len));
+        body.extend_from_slice(self.unread());
+        (self.ahead, self.at) = (Vec::new(), 0);
+        self.rest_of(Incoming {
+            body,
+            len,
+            charge,
+            clock,
+        })
+        .await
+    }
+
+    /// Receives the rest of a frame straight into its own buffer.
+    async fn rest_of(&mut self, mut incoming: Incoming) -> Result<Frame, FrameError> {
+        let Incoming {
+            body,
+            len,
+            charge,
+            clock,
+        } = &mut incoming;
+        while body.len() < *len {
+            if header_is_complete(body) {
+                self.opened = None;
+            }
+            let more = room(body.len(), *len) - body.len();
+            let deadline = match self.opened {
+                Some(opened) => opened + self.limits.first_header_timeout,
+                None => clock.deadline(body.len() as u64),
+            };
+            let read = self.read.read(body, more);
+            let n = match runtime::timeout_at(deadline, read).await {
+                None if self.opened.is_some() => return Err(self.no_header()),
+                None => return Err(FrameError::SlowBody(self.limits.body_rate_min)),
+                Some(n) => n?,
+            };
+            if n == 0 {
+                return Err(FrameError::Cut);
+            }
+            clock.wait_for(charge, n as u64).await;
+        }
+        self.opened = None;
+        Ok(Frame {
+            bytes: incoming.body.into(),
+            charge: incoming.charge,
+        })
+    }
+
+    /// The length that the next frame announces, once that much of it is there.
+    fn announced(&self) -> Result<Option<usize>, FrameError> {
+        let max = usize::try_from(self.limits.request_bytes_max).unwrap_or(usize::MAX);
+        let frame = match frame::inspect(self.unread(), max) {
+            Ok(Received::Partial { frame: None, .. }) => return Ok(None),
+            Ok(Received::Partial { frame: Some(n), .. } | Received::Whole { frame: n }) => n,
+            Err(refused) => {
+                let first = self.opened.is_some();
+                let guess = first.then(|| Stranger::guess(self.unread())).flatten();
+                return Err(guess.map_or(FrameError::Frame(refused), FrameError::Stranger));
+            }
+        };
+        match frame - LENGTH_BYTES {
+            short @ 0..HEADER_FIXED => Err(FrameError::Short(short)),
+            len => Ok(Some(len)),
+        }
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.ahead.get(self.at..).unwrap_or_default()
+    }
+
+    /// Waits for more of the bytes behind the last frame.
+    async fn read_ahead(&mut self) -> Result<(), FrameError> {
+        self.ahead.drain(..self.at);
+        self.at = 0;
+        if self.ahead.is_empty() {
+            self.ahead = Vec::new();
+        }
+        let (started, wait) = match self.opened {
+            Some(opened) => (opened, self.limits.first_header_timeout),
+            None if self.ahead.is_empty() => (Instant::now(), self.limits.idle_timeout),
+            None => (Instant::now(), self.limits.body_grace),
+        };
+        let begun = !self.ahead.is_empty();
+        let read = self.read.read(&mut self.ahead, CHUNK);
+        match runtime::timeout_at(started + wait, read).await {
+            Some(Ok(0)) if begun => Err(FrameError::Cut),
+            Some(Ok(0)) => Err(FrameError::Closed),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(e)) => Err(e.into()),
+            None if self.opened.is_some() => Err(self.no_header()),
+            None if begun => Err(FrameError::SlowBody(self.limits.body_rate_min)),
+            None => Err(FrameError::Idle(wait)),
+        }
+    }
+
+    fn no_header(&self) -> FrameError {
+        FrameError::NoHeader(self.limits.first_header_timeout)
+    }
+
+    /// Takes a frame of `len` bytes that is wholly there. Nobody else holds its memory, so that a
+    /// handler may write into it.
+    fn take(&mut self, len: usize) -> Bytes {
+        let whole = self.unread().len() == len;
+        if whole && len >= self.ahead.capacity() / 2 {
+            let mut bytes = Bytes::from(std::mem::take(&mut self.ahead));
+            let _length_fields = bytes.split_to(self.at);
+            self.at = 0;
+            return bytes;
+        }
+        let bytes = Bytes::copy_from_slice(self.unread().get(..len).unwrap_or_default());
+        self.at += len;
+        if whole {
+            (self.ahead, self.at) = (Vec::new(), 0);
+        }
+        bytes
+    }
+}
+
+/// How large the buffer of a frame of `len` bytes may be once `received` of them came.
+fn room(received: usize, len: usize) -> usize {
+    len.min(received.saturating_mul(2).max(BODY_START))
+}
+
+/// Whether the fixed fields and the client id of a request header are there.
+fn header_is_complete(body: &[u8]) -> bool {
+    let Some(&[high, low]) = body.get(HEADER_FIXED - 2..HEADER_FIXED) else {
+        return false;
+    };
+    let client_id = usize::try_from(i16::from_be_bytes([high, low])).unwrap_or(0);
+    body.len() >= HEADER_FIXED + client_id
+}
+
+/// When a body must be there: a grace, then a rate. The time in which the broker itself did not
+/// read does not count.
+#[derive(Debug)]
+struct BodyClock {
+    started: Instant,
+    grace: Duration,
+    rate: u64,
+}
+
+impl BodyClock {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            started: Instant::now(),
+            grace: limits.body_grace,
+            rate: limits.body_rate_min.max(1),
+        }
+    }
+
+    fn deadline(&self, received: u64) -> Instant {
+        self.started + self.grace + Duration::from_millis(received.saturating_mul(1000) / self.rate)
+    }
+
+    async fn wait_for(&mut self, charge: &mut Charge, bytes: u64) {
+        if !charge.try_grow(bytes) {
+            let paused = Instant::now();
+            charge.grow(bytes).await;
+            self.started += paused.elapsed();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

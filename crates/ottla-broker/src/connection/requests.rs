@@ -1,0 +1,143 @@
+//! The reading half of a connection: takes requests in, lets them take effect one after the other,
+//! and puts their answers in the window.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::{Checked, DecodeError, Request, RequestHeader};
+
+use super::frames::{Frame, FrameError, Frames};
+use super::window::Window;
+use super::{Answer, Fault, Reply};
+use crate::budget::Charge;
+use crate::core::BrokerCore;
+use crate::handlers::{self, Context};
+use crate::session::Session;
+use crate::stop::Stop;
+
+pub(super) struct Requests<'a> {
+    core: &'a Arc<BrokerCore>,
+    session: &'a Arc<Session>,
+    window: &'a Window,
+    stop: Stop,
+    /// What the client called itself last; most never change it.
+    client_id: Option<Arc<str>>,
+}
+
+impl<'a> Requests<'a> {
+    pub(super) fn new(
+        core: &'a Arc<BrokerCore>,
+        session: &'a Arc<Session>,
+        window: &'a Window,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            core,
+            session,
+            window,
+            stop,
+            client_id: None,
+        }
+    }
+
+    /// Returns when the peer sends no more or the broker stops.
+    pub(super) async fn run(&mut self, mut frames: Frames) -> Result<(), Fault> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = self.stop.requested() => return Ok(()),
+                frame = next(&mut frames, self.window) => frame,
+            };
+            match frame {
+                Ok(frame) => self.request(frame, &frames).await?,
+                Err(FrameError::Closed) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    async fn request(&mut self, frame: Frame, frames: &Frames) -> Result<(), Fault> {
+        let Frame { bytes, mut charge } = frame;
+        let (header, body) = self.header(bytes)?;
+        charge.room().await;
+        let request = match decode(&header, body, &mut charge).await {
+            Err(DecodeError::UnsupportedVersion { .. }) => {
+                charge.shrink_to(0);
+                self.window.push(Answer::unsupported(header, charge)?);
+                return Ok(());
+            }
+            other => other.map_err(|source| Fault::Decode {
+                api: header.api_key.name(),
+                version: header.api_version,
+                source,
+            })?,
+        };
+        let trace = self.core.trace(&header, self.client_id.as_ref(), &request);
+        let context = Context {
+            core: Arc::clone(self.core),
+            session: Arc::clone(self.session),
+            image: self.core.metadata().image(),
+            api: header.api(),
+            version: header.api_version,
+            client_id: self.client_id.clone(),
+        };
+        let mut handling = Box::pin(handlers::handle(context, request));
+        let reply = tokio::select! {
+            biased;
+            reply = &mut handling => reply,
+            () = self.hurry(frames) => {
+                // What only waits for more to happen answers now.
+                self.session.hurry();
+                (&mut handling).await
+            }
+        };
+        drop(handling);
+        charge.shrink_to(0);
+        let answer = match reply {
+            Reply::Nothing => return Ok(()),
+            Reply::Close(why) => return Err(Fault::Refused(why)),
+            Reply::Now(outgoing) => Answer::new(header, outgoing, charge, trace)?,
+            Reply::Later(later) => Answer::waiting(header, later, charge, trace),
+        };
+        self.window.push(answer);
+        Ok(())
+    }
+
+    /// The header and the body. The header holds no part of the frame afterwards, so that a
+    /// handler who owns the body owns its memory.
+    fn header(&mut self, frame: Bytes) -> Result<(RequestHeader, Bytes), Fault> {
+        let (mut header, body) = RequestHeader::decode(&frame)?;
+        let client_id = header.client_id.take();
+        if client_id.as_deref() != self.client_id.as_deref() {
+            self.client_id = client_id.as_deref().map(Arc::from);
+        }
+        Ok((header, body))
+    }
+
+    /// Returns when a request that waits should be answered at once: nobody is there to wait for
+    /// the answer, or the broker stops.
+    async fn hurry(&self, frames: &Frames) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = stop.requested() => {}
+            () = frames.closed() => {}
+        }
+    }
+}
+
+/// The request, once there is memory for it.
+async fn decode(
+    header: &RequestHeader,
+    body: Bytes,
+    charge: &mut Charge,
+) -> Result<Request, DecodeError> {
+    let checked = Checked::new(header, body)?;
+    charge.grow(checked.memory() as u64).await;
+    checked.decode()
+}
+
+async fn next(frames: &mut Frames, window: &Window) -> Result<Frame, FrameError> {
+    window.room().await;
+    frames.next().await
+}

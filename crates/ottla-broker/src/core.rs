@@ -1,0 +1,115 @@
+//! What all parts of one running broker share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ottla_partition::BrokerId;
+use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
+use ottla_partition::metadata::{Broker, Image};
+use ottla_protocol::{Request, RequestHeader};
+
+use crate::authorizer::Authorizer;
+use crate::budget::Budget;
+use crate::limits::Limits;
+use crate::listener::{Endpoint, Listener};
+use crate::log_gate::LogGate;
+use crate::metadata::Metadata;
+use crate::runtime::Runtime;
+use crate::session::Session;
+use crate::timer::Timer;
+use crate::trace::{RequestTrace, Trace};
+
+/// One running broker.
+pub(crate) struct BrokerCore {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) node_id: BrokerId,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) budget: Arc<Budget>,
+    /// The settings it was started with.
+    pub(crate) at_start: BrokerConfig,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) timer: Timer,
+    pub(crate) metadata: Metadata,
+    pub(crate) trace: Option<Arc<dyn RequestTrace>>,
+    pub(crate) complaints: LogGate,
+}
+
+impl BrokerCore {
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// This broker's id.
+    pub(crate) fn node_id(&self) -> BrokerId {
+        self.node_id
+    }
+
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(crate) fn authorizer(&self) -> &dyn Authorizer {
+        &*self.authorizer
+    }
+
+    /// The injected clock.
+    pub(crate) fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Keeps peers from filling the log with complaints about them.
+    pub(crate) fn complaints(&self) -> &LogGate {
+        &self.complaints
+    }
+
+    /// The configuration in `image` as this broker sees it.
+    pub(crate) fn config<'a>(&'a self, image: &'a Image) -> ConfigView<'a> {
+        ConfigView::new(image, self.node_id, &self.at_start)
+    }
+
+    /// Where the peer of `session` reaches `broker`: what the listener it came in on is advertised
+    /// as, here or there.
+    pub(crate) fn endpoint_for(&self, session: &Session, broker: &Broker) -> Option<Endpoint> {
+        let listener = self.listeners.get(session.listener());
+        if broker.id == self.node_id {
+            // Without a listener there are only connections inside this process.
+            return Some(listener.map_or_else(Endpoint::in_process, |l| l.endpoint_for(session)));
+        }
+        let endpoint = match listener {
+            Some(listener) => broker.endpoint(&listener.name),
+            None => broker.endpoints.first(),
+        };
+        endpoint.map(|endpoint| Endpoint {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        })
+    }
+
+    /// Begins to trace a request, if requests are traced.
+    pub(crate) fn trace(
+        &self,
+        header: &RequestHeader,
+        client_id: Option<&Arc<str>>,
+        request: &Request,
+    ) -> Option<Trace> {
+        let to = self.trace.as_ref()?;
+        Some(Trace::new(to, header, client_id, request))
+    }
+}
+
+impl fmt::Debug for BrokerCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerCore")
+            .field("node_id", &self.node_id)
+            .finish_non_exhaustive()
+    }
+}

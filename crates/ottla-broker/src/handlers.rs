@@ -1,0 +1,92 @@
+//! What each API does, one file per family: a function of the context and the request.
+//!
+//! A handler reads the metadata image it was given and no other, so that one answer never mixes
+//! two states of the cluster, and asks the authorizer before it says anything about a resource.
+//! It answers for this node of a cluster of any size: what another node leads is refused with that
+//! node's address. Authorisation, the image and the session all come in with the [`Context`], which
+//! is how the tests run handlers in a cluster of three brokers.
+//!
+//! To serve another API: its row in `ottla_protocol::api`, a function here, an arm in [`handle`].
+
+pub(crate) mod api_versions;
+
+use std::sync::Arc;
+
+use ottla_log::Timestamp;
+use ottla_partition::metadata::config::ConfigView;
+use ottla_partition::metadata::{Broker, Image};
+use ottla_protocol::api::Api;
+use ottla_protocol::{ApiKey, Request};
+
+use crate::authorizer::{AclOperation, Resource};
+use crate::connection::Reply;
+use crate::core::BrokerCore;
+use crate::listener::Endpoint;
+use crate::session::Session;
+
+/// What a handler knows besides the request itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) core: Arc<BrokerCore>,
+    pub(crate) session: Arc<Session>,
+    /// The cluster as it was when the request came in.
+    pub(crate) image: Arc<Image>,
+    pub(crate) api: &'static Api,
+    pub(crate) version: i16,
+    /// What the client calls itself in this request.
+    pub(crate) client_id: Option<Arc<str>>,
+}
+
+impl Context {
+    /// Whether the peer may do `operation` on `resource`.
+    pub(crate) fn allows(&self, operation: AclOperation, resource: Resource<'_>) -> bool {
+        let authorizer = self.core.authorizer();
+        authorizer.allows(&self.session, operation, resource)
+    }
+
+    /// Whether the peer may do `operation` on the topic `name`.
+    pub(crate) fn allows_topic(&self, operation: AclOperation, name: &str) -> bool {
+        self.allows(operation, Resource::Topic(name))
+    }
+
+    /// What the peer may do on `resource` out of `operations`, as a field of bits.
+    pub(crate) fn allowed_bits(&self, operations: &[AclOperation], resource: Resource<'_>) -> i32 {
+        let allowed = |op: &&AclOperation| self.allows(**op, resource);
+        operations
+            .iter()
+            .filter(allowed)
+            .fold(0, |bits, op| bits | op.bit())
+    }
+
+    /// The configuration as this node sees it.
+    pub(crate) fn config(&self) -> ConfigView<'_> {
+        self.core.config(&self.image)
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.core.timer().now()
+    }
+
+    /// Where the peer reaches `broker`, by the listener that it came in on; `None` where the
+    /// broker has no listener of that name.
+    pub(crate) fn endpoint(&self, broker: &Broker) -> Option<Endpoint> {
+        self.core.endpoint_for(&self.session, broker)
+    }
+}
+
+/// Does what `request` asks, and says what to answer.
+///
+/// May be dropped while pending: the connection is gone then. What must not stop halfway runs as a
+/// task of its own.
+pub(crate) async fn handle(context: Context, request: Request) -> Reply {
+    match request {
+        Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
+        other => unserved(other.key()),
+    }
+}
+
+fn unserved(key: ApiKey) -> Reply {
+    tracing::error!(%key, "a request has no handler; this is a bug");
+    Reply::Close("the request has no handler")
+}

@@ -1,0 +1,133 @@
+//! What a trace line says of a request and its response.
+
+use ottla_log::TopicId;
+use ottla_protocol::{ErrorCode, Request, Response, StrBytes};
+
+/// The first topic that a request names, and how many it names.
+pub(super) fn topics(request: &Request) -> (Option<String>, usize) {
+    match request {
+        Request::Produce(r) => {
+            let first = r.topic_data.first();
+            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes()));
+            (text, r.topic_data.len())
+        }
+        Request::Fetch(r) => {
+            let first = r.topics.first();
+            let text = first.map(|t| name_or_id(Some(&t.topic), t.topic_id.into_bytes()));
+            (text, r.topics.len())
+        }
+        Request::Metadata(r) => r.topics.as_ref().map_or((None, 0), |topics| {
+            let first = topics.first();
+            let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes()));
+            (text, topics.len())
+        }),
+        Request::ListOffsets(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::OffsetForLeaderEpoch(r) => named(r.topics.iter().map(|t| &t.topic)),
+        Request::CreateTopics(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::CreatePartitions(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::DeleteRecords(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::DescribeTopicPartitions(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::DescribeConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
+        Request::AlterConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
+        Request::IncrementalAlterConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
+        Request::DeleteTopics(r) if !r.topic_names.is_empty() => named(r.topic_names.iter()),
+        Request::DeleteTopics(r) => {
+            let first = r.topics.first();
+            let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes()));
+            (text, r.topics.len())
+        }
+        _ => (None, 0),
+    }
+}
+
+fn named<'a>(mut names: impl ExactSizeIterator<Item = &'a StrBytes>) -> (Option<String>, usize) {
+    let count = names.len();
+    (names.next().map(|name| escaped(name)), count)
+}
+
+fn name_or_id(name: Option<&StrBytes>, id: [u8; 16]) -> String {
+    match name {
+        Some(name) if !name.is_empty() => escaped(name),
+        _ => TopicId::from_bytes(id).to_string(),
+    }
+}
+
+/// A topic's name as it is, any other text as a string literal.
+fn escaped(name: &str) -> String {
+    if ottla_log::TopicName::new(name).is_ok() {
+        name.to_owned()
+    } else {
+        let short: String = name.chars().take(super::CLIENT_ID_MAX).collect();
+        format!("{short:?}")
+    }
+}
+
+/// The first error in a response.
+pub(super) fn result(response: &Response) -> ErrorCode {
+    let code = match response {
+        Response::Produce(r) => first(
+            r.responses
+                .iter()
+                .flat_map(|t| &t.partition_responses)
+                .map(|p| p.error_code),
+        ),
+        Response::Fetch(r) => first(
+            [r.error_code].into_iter().chain(
+                r.responses
+                    .iter()
+                    .flat_map(|t| &t.partitions)
+                    .map(|p| p.error_code),
+            ),
+        ),
+        Response::ListOffsets(r) => first(
+            r.topics
+                .iter()
+                .flat_map(|t| &t.partitions)
+                .map(|p| p.error_code),
+        ),
+        Response::OffsetForLeaderEpoch(r) => first(
+            r.topics
+                .iter()
+                .flat_map(|t| &t.partitions)
+                .map(|p| p.error_code),
+        ),
+        Response::DeleteRecords(r) => first(
+            r.topics
+                .iter()
+                .flat_map(|t| &t.partitions)
+                .map(|p| p.error_code),
+        ),
+        Response::Metadata(r) => first(r.topics.iter().map(|t| t.error_code)),
+        Response::DescribeTopicPartitions(r) => first(r.topics.iter().map(|t| t.error_code)),
+        Response::CreateTopics(r) => first(r.topics.iter().map(|t| t.error_code)),
+        Response::DeleteTopics(r) => first(r.responses.iter().map(|t| t.error_code)),
+        Response::CreatePartitions(r) => first(r.results.iter().map(|t| t.error_code)),
+        Response::DescribeConfigs(r) => first(r.results.iter().map(|t| t.error_code)),
+        Response::AlterConfigs(r) => first(r.responses.iter().map(|t| t.error_code)),
+        Response::IncrementalAlterConfigs(r) => first(r.responses.iter().map(|t| t.error_code)),
+        Response::DescribeLogDirs(r) => r.error_code,
+        Response::DescribeCluster(r) => r.error_code,
+        Response::DescribeQuorum(r) => r.error_code,
+        Response::DescribeAcls(r) => r.error_code,
+        Response::DescribeClientQuotas(r) => r.error_code,
+        Response::DescribeUserScramCredentials(r) => r.error_code,
+        Response::ElectLeaders(r) => r.error_code,
+        Response::ListPartitionReassignments(r) => r.error_code,
+        Response::InitProducerId(r) => r.error_code,
+        Response::SaslHandshake(r) => r.error_code,
+        Response::SaslAuthenticate(r) => r.error_code,
+        Response::ApiVersions(r) => r.error_code,
+        Response::CreateAcls(r) => first(r.results.iter().map(|t| t.error_code)),
+        Response::DeleteAcls(r) => first(r.filter_results.iter().map(|t| t.error_code)),
+        Response::FindCoordinator(r) => first(
+            [r.error_code]
+                .into_iter()
+                .chain(r.coordinators.iter().map(|c| c.error_code)),
+        ),
+    };
+    ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError)
+}
+
+fn first(mut codes: impl Iterator<Item = i16>) -> i16 {
+    codes.find(|code| *code != 0).unwrap_or(0)
+}
