@@ -1,1 +1,12 @@
-//! Runs of the whole broker: real clients, differential, crash and kill.
+//! Runs of the whole broker from the outside: real clients and the differential comparison with
+//! Apache Kafka.
+//!
+//! Nothing here uses the broker's own codec: what it says on the wire is read by other people's
+//! clients ([`clients`]) or by a codec of this package's own ([`differential`]).
+
+pub mod broker;
+pub mod clients;
+pub mod error;
+pub mod tools;
+
+pub use error::Error;

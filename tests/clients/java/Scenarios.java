@@ -1,0 +1,518 @@
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.Config;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.ConfigEntry.ConfigSource;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.InvalidConfigurationException;
+import org.apache.kafka.common.errors.InvalidPartitionsException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.errors.TopicExistsException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * The scenarios of tests/src/clients.rs with the Java client. One source for all versions of
+ * kafka-clients; start it with {@code java -cp 'JARS/*' Scenarios.java}.
+ */
+public final class Scenarios {
+    private static final String BOOTSTRAP = System.getenv("BOOTSTRAP_SERVERS");
+    private static final BufferedReader STDIN =
+            new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+
+    private final Admin admin;
+
+    private Scenarios(Admin admin) {
+        this.admin = admin;
+    }
+
+    public static void main(String[] args) throws IOException {
+        Properties version = new Properties();
+        version.load(Admin.class.getResourceAsStream("/kafka/kafka-version.properties"));
+        System.out.println("version " + version.getProperty("version"));
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", BOOTSTRAP))) {
+            Scenarios scenarios = new Scenarios(admin);
+            scenario("connect", scenarios::connect);
+            scenario("create-topic", scenarios::createTopic);
+            for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
+                scenario("produce-" + codec, () -> scenarios.produce(codec));
+            }
+            scenario("acks-0", scenarios::acksNone);
+            scenario("acks-1", () -> scenarios.acks("1"));
+            scenario("acks-all", () -> scenarios.acks("all"));
+            scenario("idempotence", scenarios::idempotence);
+            scenario("consume-beginning", scenarios::consumeBeginning);
+            scenario("consume-end", scenarios::consumeEnd);
+            scenario("consume-offset", scenarios::consumeOffset);
+            scenario("consume-timestamp", scenarios::consumeTimestamp);
+            scenario("unknown-topic", scenarios::unknownTopic);
+            scenario("auto-create", scenarios::autoCreate);
+            scenario("oversize-record", scenarios::oversizeRecord);
+            scenario("delete-records", scenarios::deleteRecords);
+            scenario("create-partitions", scenarios::createPartitions);
+            scenario("delete-topic", scenarios::deleteTopic);
+            scenario("describe-configs", scenarios::describeConfigs);
+            scenario("alter-configs", scenarios::alterConfigs);
+            scenario("log-dirs", scenarios::logDirs);
+            System.out.println("n/a dump-log the library reads no files");
+            scenario("restart", () -> scenarios.interrupted("restart"));
+            scenario("kill", () -> scenarios.interrupted("kill"));
+        }
+    }
+
+    private void connect() throws Exception {
+        var cluster = admin.describeCluster();
+        same(1, cluster.nodes().get().size());
+        check(cluster.controller().get() != null, "no controller");
+        check(!cluster.clusterId().get().isEmpty(), "no cluster id");
+    }
+
+    private void createTopic() throws Exception {
+        NewTopic topic = new NewTopic("created", 3, (short) 1).configs(Map.of("retention.ms", "60000"));
+        var created = admin.createTopics(List.of(topic));
+        created.all().get();
+        same(3, created.numPartitions("created").get());
+        same("60000", created.config("created").get().get("retention.ms").value());
+        TopicDescription description = describe("created");
+        same(created.topicId("created").get(), description.topicId());
+        description.partitions().forEach(partition -> same(1, partition.leader().id()));
+        fails(TopicExistsException.class, () -> admin.createTopics(List.of(topic)).all().get());
+    }
+
+    /** Keys, values and headers of every kind, null and empty and repeated ones included. */
+    private void produce(String codec) throws Exception {
+        String topic = topic("produce-" + codec, 3);
+        List<ProducerRecord<String, String>> sent = new ArrayList<>();
+        for (int i = 0; i < 300; i++) {
+            String value = i % 50 == 0 ? null : "value " + i + " of a compressible text ".repeat(i % 7);
+            var record = new ProducerRecord<>(topic, null, 1_700_000_000_000L + i, "key " + i % 10, value);
+            record.headers().add("trace", ("id " + i).getBytes(StandardCharsets.UTF_8));
+            record.headers().add("trace", null).add("empty", new byte[0]);
+            sent.add(record);
+        }
+        Map<String, Object> config = Map.of("acks", "all", "compression.type", codec, "linger.ms", 20);
+        Map<TopicPartition, Map<Long, ProducerRecord<String, String>>> acked = new HashMap<>();
+        try (var producer = producer(config)) {
+            List<Future<RecordMetadata>> answers = sent.stream().map(producer::send).toList();
+            for (int i = 0; i < sent.size(); i++) {
+                RecordMetadata answer = answers.get(i).get();
+                var partition = new TopicPartition(topic, answer.partition());
+                acked.computeIfAbsent(partition, p -> new HashMap<>()).put(answer.offset(), sent.get(i));
+            }
+        }
+        List<ConsumerRecord<String, String>> read = readAll(topic);
+        same(sent.size(), read.size());
+        for (var record : read) {
+            var partition = new TopicPartition(record.topic(), record.partition());
+            var expected = acked.get(partition).get(record.offset());
+            same(expected.key(), record.key());
+            same(expected.value(), record.value());
+            same(expected.timestamp(), record.timestamp());
+            same(List.of(expected.headers().toArray()), List.<Header>of(record.headers().toArray()));
+        }
+    }
+
+    private void acksNone() throws Exception {
+        String topic = topic("acks-0", 1);
+        try (var producer = producer(Map.of("acks", "0", "enable.idempotence", false))) {
+            for (int i = 0; i < 100; i++) {
+                same(-1L, producer.send(new ProducerRecord<>(topic, "k", "v" + i)).get().offset());
+            }
+        }
+        try (var consumer = consumer(Map.of())) {
+            var partition = new TopicPartition(topic, 0);
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            same(numbered(0, 100), values(poll(consumer, 100)));
+        }
+    }
+
+    private void acks(String acks) throws Exception {
+        String topic = topic("acks-" + acks, 1);
+        try (var producer = producer(Map.of("acks", acks, "enable.idempotence", acks.equals("all")))) {
+            for (int i = 0; i < 100; i++) {
+                same((long) i, producer.send(new ProducerRecord<>(topic, "k", "v" + i)).get().offset());
+            }
+        }
+        same(numbered(0, 100), values(readAll(topic)));
+    }
+
+    private void idempotence() throws Exception {
+        String topic = topic("idempotence", 1);
+        Map<String, Object> config = Map.of(
+                "enable.idempotence", true, "max.in.flight.requests.per.connection", 5, "batch.size", 100);
+        try (var producer = producer(config)) {
+            List<Future<RecordMetadata>> answers = new ArrayList<>();
+            for (int i = 0; i < 2000; i++) {
+                answers.add(producer.send(new ProducerRecord<>(topic, "k", "v" + i)));
+            }
+            for (int i = 0; i < 2000; i++) {
+                same((long) i, answers.get(i).get().offset());
+            }
+        }
+        same(numbered(0, 2000), values(readAll(topic)));
+    }
+
+    private void consumeBeginning() throws Exception {
+        String topic = topic("consume-beginning", 1);
+        send(topic, 0, 50);
+        try (var consumer = consumer(Map.of("auto.offset.reset", "earliest"))) {
+            consumer.assign(List.of(new TopicPartition(topic, 0)));
+            same(numbered(0, 50), values(poll(consumer, 50)));
+        }
+    }
+
+    private void consumeEnd() throws Exception {
+        String topic = topic("consume-end", 1);
+        send(topic, 0, 50);
+        var partition = new TopicPartition(topic, 0);
+        try (var consumer = consumer(Map.of())) {
+            consumer.assign(List.of(partition));
+            consumer.seekToEnd(List.of(partition));
+            same(50L, consumer.position(partition));
+            send(topic, 50, 60);
+            same(numbered(50, 60), values(poll(consumer, 10)));
+        }
+    }
+
+    private void consumeOffset() throws Exception {
+        String topic = topic("consume-offset", 1);
+        send(topic, 0, 50);
+        var partition = new TopicPartition(topic, 0);
+        try (var consumer = consumer(Map.of())) {
+            consumer.assign(List.of(partition));
+            consumer.seek(partition, 33);
+            same(numbered(33, 50), values(poll(consumer, 17)));
+        }
+    }
+
+    private void consumeTimestamp() throws Exception {
+        String topic = topic("consume-timestamp", 1);
+        long start = System.currentTimeMillis() - 60_000;
+        try (var producer = producer(Map.of())) {
+            for (int i = 0; i < 50; i++) {
+                producer.send(new ProducerRecord<>(topic, 0, start + 100 * i, "k", "v" + i)).get();
+            }
+        }
+        var partition = new TopicPartition(topic, 0);
+        try (var consumer = consumer(Map.of())) {
+            var found = consumer.offsetsForTimes(Map.of(partition, start + 2_950)).get(partition);
+            same(30L, found.offset());
+            same(start + 3_000, found.timestamp());
+            consumer.assign(List.of(partition));
+            consumer.seek(partition, found.offset());
+            same(numbered(30, 50), values(poll(consumer, 20)));
+            check(consumer.offsetsForTimes(Map.of(partition, start + 5_000)).get(partition) == null,
+                    "an offset for a time after the last record");
+        }
+    }
+
+    private void unknownTopic() throws Exception {
+        fails(UnknownTopicOrPartitionException.class, () -> describe("unknown"));
+        fails(UnknownTopicOrPartitionException.class,
+                () -> admin.deleteTopics(List.of("unknown")).all().get());
+        try (var consumer = consumer(Map.of("allow.auto.create.topics", false))) {
+            check(consumer.partitionsFor("unknown").isEmpty(), "partitions of an unknown topic");
+        }
+        check(!admin.listTopics().names().get().contains("unknown"), "the topic was created");
+    }
+
+    private void autoCreate() throws Exception {
+        send("auto-created", 0, 1);
+        same(numbered(0, 1), values(readAll("auto-created")));
+    }
+
+    private void oversizeRecord() throws Exception {
+        String topic = topic("oversize", 1, Map.of("max.message.bytes", "10000"));
+        try (var producer = producer(Map.of())) {
+            producer.send(new ProducerRecord<>(topic, "k", "v0")).get();
+            String large = "x".repeat(20_000);
+            fails(RecordTooLargeException.class,
+                    () -> producer.send(new ProducerRecord<>(topic, "k", large)).get());
+            same(1L, producer.send(new ProducerRecord<>(topic, "k", "v1")).get().offset());
+        }
+        same(numbered(0, 2), values(readAll(topic)));
+    }
+
+    private void deleteRecords() throws Exception {
+        String topic = topic("delete-records", 1);
+        send(topic, 0, 50);
+        var partition = new TopicPartition(topic, 0);
+        var deleted = admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(20)));
+        same(20L, deleted.lowWatermarks().get(partition).get().lowWatermark());
+        same(numbered(20, 50), values(readAll(topic)));
+        try (var consumer = consumer(Map.of("auto.offset.reset", "none"))) {
+            consumer.assign(List.of(partition));
+            consumer.seek(partition, 10);
+            fails(OffsetOutOfRangeException.class, () -> poll(consumer, 1));
+        }
+    }
+
+    private void createPartitions() throws Exception {
+        String topic = topic("create-partitions", 1);
+        admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all().get();
+        eventually(() -> describe(topic).partitions().size() == 3, "three partitions");
+        try (var producer = producer(Map.of())) {
+            same(0L, producer.send(new ProducerRecord<>(topic, 2, "k", "v0")).get().offset());
+        }
+        fails(InvalidPartitionsException.class,
+                () -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all().get());
+    }
+
+    private void deleteTopic() throws Exception {
+        String topic = topic("delete-topic", 1);
+        send(topic, 0, 10);
+        Uuid first = describe(topic).topicId();
+        admin.deleteTopics(List.of(topic)).all().get();
+        eventually(() -> !admin.listTopics().names().get().contains(topic), "the topic gone");
+        topic("delete-topic", 1);
+        eventually(() -> admin.listTopics().listings().get().stream()
+                .anyMatch(listed -> listed.name().equals(topic) && !listed.topicId().equals(first)),
+                "a new topic id");
+        send(topic, 90, 91);
+        same(numbered(90, 91), values(readAll(topic)));
+    }
+
+    private void describeConfigs() throws Exception {
+        String name = topic("describe-configs", 1, Map.of("max.message.bytes", "12345"));
+        var topic = new ConfigResource(ConfigResource.Type.TOPIC, name);
+        ConfigEntry set = configs(topic).get("max.message.bytes");
+        same("12345", set.value());
+        same(ConfigSource.DYNAMIC_TOPIC_CONFIG, set.source());
+        ConfigEntry untouched = configs(topic).get("cleanup.policy");
+        same("delete", untouched.value());
+        same(ConfigSource.DEFAULT_CONFIG, untouched.source());
+        var broker = new ConfigResource(ConfigResource.Type.BROKER, "1");
+        same("1", configs(broker).get("node.id").value());
+        check(configs(broker).get("node.id").isReadOnly(), "node.id can be altered");
+    }
+
+    private void alterConfigs() throws Exception {
+        var topic = new ConfigResource(ConfigResource.Type.TOPIC, topic("alter-configs", 1));
+        alter(topic, "retention.ms", "123456", AlterConfigOp.OpType.SET);
+        eventually(() -> configs(topic).get("retention.ms").value().equals("123456"), "the value set");
+        alter(topic, "retention.ms", "", AlterConfigOp.OpType.DELETE);
+        eventually(() -> configs(topic).get("retention.ms").value().equals("604800000"), "the default");
+        fails(InvalidConfigurationException.class,
+                () -> alter(topic, "retention.ms", "soon", AlterConfigOp.OpType.SET));
+        fails(InvalidConfigurationException.class,
+                () -> alter(topic, "retentoin.ms", "1", AlterConfigOp.OpType.SET));
+        // The default of all brokers shows through in the topics.
+        var brokers = new ConfigResource(ConfigResource.Type.BROKER, "");
+        alter(brokers, "message.max.bytes", "654321", AlterConfigOp.OpType.SET);
+        eventually(() -> configs(topic).get("max.message.bytes").value().equals("654321"), "the broker's");
+        alter(brokers, "message.max.bytes", "", AlterConfigOp.OpType.DELETE);
+        eventually(() -> configs(topic).get("max.message.bytes").value().equals("1048588"), "the default");
+    }
+
+    private void logDirs() throws Exception {
+        String topic = topic("log-dirs", 1);
+        send(topic, 0, 50);
+        var dirs = admin.describeLogDirs(List.of(1)).allDescriptions().get().get(1).values();
+        same(1, dirs.size());
+        var dir = dirs.iterator().next();
+        check(dir.replicaInfos().get(new TopicPartition(topic, 0)).size() > 0, "no bytes in the partition");
+        check(dir.usableBytes().getAsLong() < dir.totalBytes().getAsLong(), "no use of the volume");
+    }
+
+    /** The ledger of the harness decides about this one. */
+    private void interrupted(String how) throws Exception {
+        String topic = topic(how, 3);
+        try (var producer = producer(Map.of("enable.idempotence", true, "batch.size", 500))) {
+            sendToLedger(producer, topic, 0, 500);
+            producer.flush();
+            sendToLedger(producer, topic, 500, 1000);
+            ask(how);
+            sendToLedger(producer, topic, 1000, 1500);
+            producer.flush();
+        }
+        for (var record : readAll(topic)) {
+            System.out.println("read " + record.partition() + " " + record.offset() + " " + record.value());
+        }
+    }
+
+    private static void sendToLedger(Producer<String, String> producer, String topic, int from, int to) {
+        for (int i = from; i < to; i++) {
+            String value = "value-" + i;
+            producer.send(new ProducerRecord<>(topic, "key-" + i % 100, value), (answer, error) -> {
+                if (error == null) {
+                    System.out.println("acked " + answer.partition() + " " + answer.offset() + " " + value);
+                }
+            });
+        }
+    }
+
+    // What the scenarios are made of.
+
+    private interface Action {
+        void run() throws Exception;
+    }
+
+    private interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    private static void scenario(String name, Action action) {
+        try {
+            action.run();
+            System.out.println("ok " + name);
+        } catch (Exception | AssertionError error) {
+            System.out.println("FAIL " + name + " " + error.toString().replace('\n', ' '));
+        }
+    }
+
+    private static void ask(String what) throws IOException {
+        System.out.println(what);
+        same("done", STDIN.readLine());
+    }
+
+    private static void check(boolean condition, String otherwise) {
+        if (!condition) {
+            throw new AssertionError(otherwise);
+        }
+    }
+
+    private static void same(Object expected, Object found) {
+        check(Objects.equals(expected, found), "expected " + expected + ", found " + found);
+    }
+
+    private static void fails(Class<? extends Exception> expected, Action action) {
+        try {
+            action.run();
+        } catch (Exception error) {
+            Throwable cause = error instanceof ExecutionException ? error.getCause() : error;
+            check(expected.isInstance(cause), "expected " + expected.getSimpleName() + ", found " + cause);
+            return;
+        }
+        throw new AssertionError("expected " + expected.getSimpleName() + ", found success");
+    }
+
+    /** What an answer promises may reach the metadata that is asked next a moment later. */
+    private static void eventually(Condition condition, String what) throws Exception {
+        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        while (!condition.holds()) {
+            check(System.nanoTime() < deadline, "expected " + what);
+            Thread.sleep(20);
+        }
+    }
+
+    private String topic(String name, int partitions) throws Exception {
+        return topic(name, partitions, Map.of());
+    }
+
+    private String topic(String name, int partitions, Map<String, String> configs) throws Exception {
+        admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(configs))).all().get();
+        return name;
+    }
+
+    private TopicDescription describe(String topic) throws Exception {
+        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
+    }
+
+    private Map<String, ConfigEntry> configs(ConfigResource resource) throws Exception {
+        Config config = admin.describeConfigs(List.of(resource)).all().get().get(resource);
+        Map<String, ConfigEntry> entries = new HashMap<>();
+        config.entries().forEach(entry -> entries.put(entry.name(), entry));
+        return entries;
+    }
+
+    private void alter(ConfigResource resource, String key, String value, AlterConfigOp.OpType how)
+            throws Exception {
+        var operation = new AlterConfigOp(new ConfigEntry(key, value), how);
+        admin.incrementalAlterConfigs(Map.of(resource, Set.of(operation))).all().get();
+    }
+
+    private static Producer<String, String> producer(Map<String, Object> config) {
+        Map<String, Object> all = new HashMap<>(config);
+        all.put("bootstrap.servers", BOOTSTRAP);
+        return new KafkaProducer<>(all, new StringSerializer(), new StringSerializer());
+    }
+
+    private static Consumer<String, String> consumer(Map<String, Object> config) {
+        Map<String, Object> all = new HashMap<>(config);
+        all.put("bootstrap.servers", BOOTSTRAP);
+        return new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
+    }
+
+    private static void send(String topic, int from, int to) throws Exception {
+        try (var producer = producer(Map.of("acks", "all"))) {
+            for (int i = from; i < to; i++) {
+                producer.send(new ProducerRecord<>(topic, "k", "v" + i)).get();
+            }
+        }
+    }
+
+    private static List<ConsumerRecord<String, String>> poll(Consumer<String, String> consumer, int count) {
+        List<ConsumerRecord<String, String>> records = new ArrayList<>();
+        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        while (records.size() < count && System.nanoTime() < deadline) {
+            consumer.poll(Duration.ofMillis(200)).forEach(records::add);
+        }
+        return records;
+    }
+
+    /** Everything between beginning and end of all partitions, in order of offsets. */
+    private static List<ConsumerRecord<String, String>> readAll(String topic) {
+        try (var consumer = consumer(Map.of())) {
+            List<TopicPartition> partitions = consumer.partitionsFor(topic).stream()
+                    .map(info -> new TopicPartition(topic, info.partition()))
+                    .toList();
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Collection<Long> ends = consumer.endOffsets(partitions).values();
+            Collection<Long> beginnings = consumer.beginningOffsets(partitions).values();
+            long count = sum(ends) - sum(beginnings);
+            List<ConsumerRecord<String, String>> records = poll(consumer, (int) count);
+            records.sort(Comparator.comparing(ConsumerRecord::offset));
+            return records;
+        }
+    }
+
+    private static long sum(Collection<Long> numbers) {
+        return numbers.stream().mapToLong(Long::longValue).sum();
+    }
+
+    private static List<String> values(List<ConsumerRecord<String, String>> records) {
+        return records.stream().map(ConsumerRecord::value).toList();
+    }
+
+    private static List<String> numbered(int from, int to) {
+        List<String> values = new ArrayList<>();
+        for (int i = from; i < to; i++) {
+            values.add("v" + i);
+        }
+        return values;
+    }
+}

@@ -1,0 +1,263 @@
+#!/usr/bin/env bash
+# The scenarios of tests/src/clients.rs with Apache Kafka's command-line tools. `tool` stands for
+# the scripts in bin/ of Kafka's distribution, which start the same classes.
+set -u
+
+tool() {
+  java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m -cp "$KAFKA_JARS" \
+    -Dorg.slf4j.simpleLogger.defaultLogLevel=error "$@"
+}
+kafka() { tool "org.apache.kafka.tools.$1" --bootstrap-server "$BOOTSTRAP_SERVERS" "${@:2}"; }
+topics() { kafka TopicCommand "$@"; }
+configs() { tool kafka.admin.ConfigCommand --bootstrap-server "$BOOTSTRAP_SERVERS" "$@"; }
+producer() { kafka ConsoleProducer "$@"; }
+consumer() { kafka consumer.ConsoleConsumer --partition 0 --timeout-ms 30000 "$@" 2> /dev/null; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+connect() {
+  kafka BrokerApiVersionsCommand > "$work/versions" || fail "no API versions"
+  grep -q '(id: 1 rack: null isFenced: false)' "$work/versions" || fail "no broker with id 1"
+  grep -q 'Produce(0): 0 to 13 \[usable: 13\]' "$work/versions" || fail "no Produce 13"
+}
+
+create_topic() {
+  topics --create --topic created --partitions 3 --config retention.ms=60000 > "$work/out" \
+    || fail "$(cat "$work/out")"
+  topics --describe --topic created > "$work/out" || fail "describe failed"
+  same 3 "$(grep -c 'Partition: [0-2].*Leader: 1.*Replicas: 1.*Isr: 1' "$work/out")"
+  grep -q 'PartitionCount: 3.*ReplicationFactor: 1.*retention.ms=60000' "$work/out" \
+    || fail "$(cat "$work/out")"
+  refused 'already exists' topics --create --topic created
+}
+
+# Keys, null values and repeated headers survive each codec.
+produce() {
+  local topic=produce-$1
+  for i in $(seq 300); do
+    if ((i % 50 == 0)); then value=NULL; else value="a value to compress, number $i"; fi
+    printf 'trace:first,trace:%s\tkey %s\t%s\n' "$i" $((i % 10)) "$value"
+  done > "$work/sent"
+  producer --topic "$topic" --compression-codec "$1" --reader-property parse.key=true \
+    --reader-property parse.headers=true --reader-property null.marker=NULL < "$work/sent" \
+    || fail "produce failed"
+  consumer --topic "$topic" --offset earliest --max-messages 300 \
+    --formatter-property print.key=true --formatter-property print.headers=true \
+    --formatter-property null.literal=NULL > "$work/read"
+  same "$(cat "$work/sent")" "$(cat "$work/read")"
+}
+
+acks() {
+  seq 100 | producer --topic "acks-$1" --request-required-acks "$1" || fail "produce failed"
+  same "$(seq 100)" "$(consumer --topic "acks-$1" --offset earliest --max-messages 100)"
+}
+
+idempotence() {
+  seq 2000 | producer --topic idempotence --command-property enable.idempotence=true \
+    --batch-size 100 || fail "produce failed"
+  same "$(seq 2000)" "$(consumer --topic idempotence --offset earliest --max-messages 2000)"
+  same idempotence:0:2000 "$(kafka GetOffsetShell --topic idempotence)"
+}
+
+consume_beginning() {
+  seq 50 | producer --topic consume-beginning || fail "produce failed"
+  same "$(seq 50)" "$(consumer --topic consume-beginning --offset earliest --max-messages 50)"
+}
+
+# The consumer does not say when it has found the end, so records are sent until it has seen one.
+consume_end() {
+  seq 50 | producer --topic consume-end || fail "produce failed"
+  consumer --topic consume-end --offset latest --max-messages 1 > "$work/end" &
+  local consumer=$!
+  while kill -0 "$consumer" 2> /dev/null; do
+    echo after
+    sleep 0.2
+  done | producer --topic consume-end
+  same after "$(cat "$work/end")"
+}
+
+consume_offset() {
+  seq 0 49 | producer --topic consume-offset || fail "produce failed"
+  same "$(seq 33 49)" "$(consumer --topic consume-offset --offset 33 --max-messages 17)"
+}
+
+consume_timestamp() {
+  local middle found
+  seq 10 | producer --topic consume-timestamp || fail "produce failed"
+  sleep 0.02
+  middle=$(date +%s%3N)
+  seq 11 20 | producer --topic consume-timestamp || fail "produce failed"
+  found=$(kafka GetOffsetShell --topic consume-timestamp --time "$middle")
+  same consume-timestamp:0:10 "$found"
+  same "$(seq 11 20)" "$(consumer --topic consume-timestamp --offset 10 --max-messages 10)"
+}
+
+unknown_topic() {
+  refused "Topic 'unknown' does not exist" topics --describe --topic unknown
+  refused "Topic 'unknown' does not exist" topics --delete --topic unknown
+  refused 'Could not match any topic-partitions' kafka GetOffsetShell --topic unknown
+}
+
+auto_create() {
+  echo v0 | producer --topic auto-created 2> /dev/null || fail "produce failed"
+  same v0 "$(consumer --topic auto-created --offset earliest --max-messages 1)"
+}
+
+oversize_record() {
+  topics --create --topic oversize --config max.message.bytes=10000 > /dev/null
+  echo v0 | producer --topic oversize || fail "produce failed"
+  head -c 20000 /dev/zero | tr '\0' x | producer --topic oversize 2> "$work/err"
+  grep -q RecordTooLargeException "$work/err" || fail "not refused: $(cat "$work/err")"
+  echo v1 | producer --topic oversize || fail "produce failed"
+  same "$(printf 'v0\nv1')" "$(consumer --topic oversize --offset earliest --max-messages 2)"
+}
+
+delete_records() {
+  seq 0 49 | producer --topic delete-records || fail "produce failed"
+  cat > "$work/delete.json" << 'JSON'
+{ "version": 1, "partitions": [{ "topic": "delete-records", "partition": 0, "offset": 20 }] }
+JSON
+  kafka DeleteRecordsCommand --offset-json-file "$work/delete.json" > "$work/out"
+  grep -q 'low_watermark: 20' "$work/out" || fail "$(cat "$work/out")"
+  same delete-records:0:20 "$(kafka GetOffsetShell --topic delete-records --time earliest)"
+  same "$(seq 20 49)" "$(consumer --topic delete-records --offset earliest --max-messages 30)"
+}
+
+create_partitions() {
+  topics --create --topic create-partitions > /dev/null
+  topics --alter --topic create-partitions --partitions 3 || fail "alter failed"
+  same 3 "$(kafka GetOffsetShell --topic create-partitions | wc -l)"
+  refused 'would not be an increase' topics --alter --topic create-partitions --partitions 2
+}
+
+delete_topic() {
+  seq 10 | producer --topic delete-topic || fail "produce failed"
+  topics --delete --topic delete-topic || fail "delete failed"
+  wait_for eval '! topics --list | grep -q delete-topic'
+  topics --create --topic delete-topic > /dev/null || fail "create failed"
+  same delete-topic:0:0 "$(kafka GetOffsetShell --topic delete-topic)"
+}
+
+describe_configs() {
+  topics --create --topic describe-configs --config max.message.bytes=12345 > /dev/null
+  configs --describe --entity-type topics --entity-name describe-configs --all > "$work/out"
+  grep -q 'max.message.bytes=12345.*DYNAMIC_TOPIC_CONFIG:max.message.bytes=12345' "$work/out" \
+    || fail "$(grep max.message.bytes "$work/out")"
+  grep -q 'cleanup.policy=delete.*DEFAULT_CONFIG:log.cleanup.policy=delete' "$work/out" \
+    || fail "$(grep cleanup.policy "$work/out")"
+  configs --describe --entity-type brokers --entity-name 1 --all > "$work/out"
+  grep -q 'node.id=1 ' "$work/out" || fail "no node.id among the broker's configs"
+}
+
+alter_configs() {
+  topics --create --topic alter-configs > /dev/null
+  local entity="--entity-type topics --entity-name alter-configs"
+  configs --alter $entity --add-config retention.ms=123456 > /dev/null || fail "alter failed"
+  wait_for eval "configs --describe $entity | grep -q retention.ms=123456"
+  configs --alter $entity --delete-config retention.ms > /dev/null || fail "delete failed"
+  wait_for eval "! configs --describe $entity | grep -q retention.ms"
+  refused InvalidConfigurationException configs --alter $entity --add-config retention.ms=soon
+  refused InvalidConfigurationException configs --alter $entity --add-config retentoin.ms=1
+}
+
+log_dirs() {
+  seq 100 | producer --topic log-dirs || fail "produce failed"
+  kafka LogDirsCommand --describe --topic-list log-dirs > "$work/out" || fail "describe failed"
+  grep -q '"partition":"log-dirs-0","size":[1-9]' "$work/out" || fail "$(cat "$work/out")"
+}
+
+# Every file of a partition with several segments, as the broker leaves it on its disk.
+dump_log() {
+  topics --create --topic dump-log --config segment.bytes=1048576 > /dev/null
+  seq -f '%0200g' 15000 | producer --topic dump-log || fail "produce failed"
+  local dir=$LOG_DIR/dump-log-0 logs files
+  logs=("$dir"/*.log)
+  ((${#logs[@]} > 1)) || fail "expected several segments in $dir"
+  # The newest segment is still being written: its indexes may not be on the disk yet.
+  files=$(find "$dir" -name '*.log' -o -name '*.snapshot')
+  files+=" $(find "$dir" -name '*index' ! -name "$(basename "${logs[-1]}" .log)*")"
+  tool org.apache.kafka.tools.DumpLogSegments --deep-iteration --print-data-log \
+    --files "$(echo $files | tr ' ' ,)" > "$work/dump" 2>&1 || fail "$(tail -n 3 "$work/dump")"
+  same 15000 "$(grep -c '^| offset: .* payload: 00000' "$work/dump")"
+  # The tool calls the first offset of any segment but the first "-1 is followed by ...".
+  grep -i -E 'mismatch|corrupt|invalid bytes|exception|is followed by' "$work/dump" \
+    | grep -v '^ *-1 is followed by' > "$work/faults" && fail "$(head -n 3 "$work/faults")"
+  grep -q 'producerId: ' "$work/dump" || fail "no producer state in the snapshot"
+}
+
+# The ledger of the harness decides about this one.
+interrupted() {
+  printf 'retries=1000000\nenable.idempotence=true\nbatch.size=500\n' > "$work/$1.properties"
+  kafka VerifiableProducer --topic "$1" --command-config "$work/$1.properties" \
+    --value-prefix 1 --max-messages 3000 --throughput 1000 > "$work/$1.log" 2> /dev/null &
+  local producer=$! before
+  wait_for eval "((\$(acks_of $1 | wc -l) >= 500))"
+  before=$(acks_of "$1" | wc -l)
+  acks_of "$1" | head -n "$before"
+  echo "$1"
+  read -r answer
+  same "done" "$answer"
+  wait "$producer" || fail "the producer failed"
+  acks_of "$1" | tail -n +$((before + 1))
+  consumer --topic "$1" --offset earliest --max-messages "$(end_of "$1")" \
+    --formatter-property print.partition=true --formatter-property print.offset=true \
+    | sed 's/^Partition:\([0-9]*\)\tOffset:\([0-9]*\)\t/read \1 \2 /'
+}
+
+acks_of() {
+  sed -n '/"producer_send_success"/s/.*"value":"\([^"]*\)","offset":\([0-9]*\),.*"partition":\([0-9]*\).*/acked \3 \2 \1/p' \
+    "$work/$1.log"
+}
+
+end_of() { kafka GetOffsetShell --topic "$1" | cut -d : -f 3; }
+
+# What the scenarios are made of.
+
+scenario() {
+  name=$1
+  shift
+  if ("$@"); then echo "ok $name"; fi
+}
+
+fail() {
+  echo "FAIL $name ${*//$'\n'/ }"
+  exit 1
+}
+
+same() { [ "$1" = "$2" ] || fail "$(diff <(echo "$1") <(echo "$2") | head -n 5)"; }
+
+refused() {
+  "${@:2}" > "$work/refused" 2>&1
+  grep -q "$1" "$work/refused" || fail "expected '$1', found $(cat "$work/refused")"
+}
+
+wait_for() {
+  for _ in $(seq 600); do
+    "$@" && return
+    sleep 0.05
+  done
+  fail "waited 30 s for: $*"
+}
+
+echo "version $(tool org.apache.kafka.tools.TopicCommand --version | cut -d ' ' -f 1)"
+scenario connect connect
+scenario create-topic create_topic
+for codec in none gzip snappy lz4 zstd; do scenario "produce-$codec" produce "$codec"; done
+for level in 0 1 all; do scenario "acks-$level" acks "$level"; done
+scenario idempotence idempotence
+scenario consume-beginning consume_beginning
+scenario consume-end consume_end
+scenario consume-offset consume_offset
+scenario consume-timestamp consume_timestamp
+scenario unknown-topic unknown_topic
+scenario auto-create auto_create
+scenario oversize-record oversize_record
+scenario delete-records delete_records
+scenario create-partitions create_partitions
+scenario delete-topic delete_topic
+scenario describe-configs describe_configs
+scenario alter-configs alter_configs
+scenario log-dirs log_dirs
+scenario dump-log dump_log
+scenario restart interrupted restart
+scenario kill interrupted kill
