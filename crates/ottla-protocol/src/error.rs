@@ -9,7 +9,10 @@ use std::fmt;
 /// Declares the codes, one line each: variant, number, name, `retry` where Kafka's own clients
 /// treat the code as retriable, and the text.
 macro_rules! codes {
-    ($($(#[$meta:meta])* $variant:ident = $code:literal, $name:literal, $retry:ident, $text:literal;)+) => {
+    ($(
+        $(#[$meta:meta])*
+        $variant:ident = $code:literal, $name:literal, $retry:ident, $text:literal;
+    )+) => {
         /// The result of a request, of one of its topics, or of one of its partitions.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(i16)]

@@ -407,29 +407,33 @@ impl<T: Field> Elements<T> {
     };
 }
 
-/// Room for the elements of a list whose bytes are `left`: for all of them where they are no
-/// larger here than there, else for some, and the list grows as elements are read.
-fn room<T>(count: usize, left: usize) -> usize {
+/// The elements of a `Vec`, whose room is taken at once where they are no larger here than on the
+/// wire, else as they are read: unlike a [`Seq`], it does not keep its single allocations small.
+fn vec_of<T: Field>(input: &mut Reader<'_>, count: usize, form: Form) -> Result<Vec<T>, Fault> {
     const BYTES_AT_ONCE: usize = 32 * 1024;
-    let fitting = BYTES_AT_ONCE.max(left) / size_of::<T>().max(1);
-    count.min(fitting)
+    let room = input.cursor.left().max(BYTES_AT_ONCE) / size_of::<T>().max(1);
+    let mut list = Vec::with_capacity(count.min(room));
+    for _ in 0..count {
+        list.push(T::read(input, form)?);
+    }
+    Ok(list)
+}
+
+fn seq_of<T: Field>(input: &mut Reader<'_>, count: usize, form: Form) -> Result<Seq<T>, Fault> {
+    Seq::try_fill(count, || T::read(input, form))
 }
 
 macro_rules! lists {
-    ($($list:ident)+) => {$(
+    ($($list:ident by $read:ident,)+) => {$(
         impl<T: Field> Field for Option<$list<T>> {
             const KIND: Kind = Kind::Array(&Elements::<T>::ELEMENT);
             const NULLABLE: bool = true;
 
             fn read(input: &mut Reader<'_>, form: Form) -> Result<Self, Fault> {
-                let Some(count) = input.count::<T>(form)? else {
-                    return Ok(None);
-                };
-                let mut list = $list::with_capacity(room::<T>(count, input.cursor.left()));
-                for _ in 0..count {
-                    list.push(T::read(input, form.never_null())?);
+                match input.count::<T>(form)? {
+                    Some(count) => $read(input, count, form.never_null()).map(Some),
+                    None => Ok(None),
                 }
-                Ok(Some(list))
             }
 
             fn write<S: Sink>(&self, out: &mut S, form: Form) -> Result<(), EncodeError> {
@@ -455,4 +459,4 @@ macro_rules! lists {
     )+};
 }
 
-lists!(Vec Seq);
+lists!(Vec by vec_of, Seq by seq_of,);

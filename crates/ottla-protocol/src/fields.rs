@@ -102,7 +102,8 @@ macro_rules! fields {
                         [$($first $(- $last)?)?], [$($($tag)?)?], [$($default)?]);)*
                     out.varint(tagged);
                     $(fields!(@write_tagged self.$field, out, form, $type,
-                        [$($first $(- $last)?)?], [$($($null)?)?], [$($($tag)?)?], [$($default)?]);)*
+                        [$($first $(- $last)?)?], [$($($null)?)?], [$($($tag)?)?],
+                        [$($default)?]);)*
                 }
                 Ok(())
             }
@@ -167,26 +168,47 @@ macro_rules! fields {
             $read.$field = $crate::field::Field::read($input, fields!(@form $form, $null))?;
         }
     };
-    (@read $read:ident.$field:ident, $input:ident, $form:ident, $in:tt, $null:tt, [$tag:literal]) => {};
+    (@read
+        $read:ident.$field:ident, $input:ident, $form:ident, $in:tt, $null:tt, [$tag:literal]
+    ) => {};
     (@write $self:ident.$field:ident, $out:ident, $form:ident, $in:tt, $null:tt, []) => {
         if fields!(@in $form, $in) {
             $self.$field.write($out, fields!(@form $form, $null))?;
         }
     };
-    (@write $self:ident.$field:ident, $out:ident, $form:ident, $in:tt, $null:tt, [$tag:literal]) => {};
+    (@write
+        $self:ident.$field:ident, $out:ident, $form:ident, $in:tt, $null:tt, [$tag:literal]
+    ) => {};
     // Tagged fields, at the end of the struct.
-    (@read_tagged $read:ident.$field:ident, $inside:ident, $is:ident, $form:ident, $in:tt, $null:tt, []) => {};
-    (@read_tagged $read:ident.$field:ident, $inside:ident, $is:ident, $form:ident, $in:tt, $null:tt, [$tag:literal]) => {
+    (@read_tagged
+        $read:ident.$field:ident, $inside:ident, $is:ident, $form:ident, $in:tt, $null:tt, []
+    ) => {};
+    (@read_tagged
+        $read:ident.$field:ident, $inside:ident, $is:ident, $form:ident, $in:tt, $null:tt,
+        [$tag:literal]
+    ) => {
         if $is == $tag && fields!(@in $form, $in) {
             $read.$field = $inside.only(fields!(@form $form, $null))?;
         }
     };
-    (@count $self:ident.$field:ident, $count:ident, $form:ident, $type:ty, $in:tt, [], $default:tt) => {};
-    (@count $self:ident.$field:ident, $count:ident, $form:ident, $type:ty, $in:tt, [$tag:literal], $default:tt) => {
-        $count += u32::from(fields!(@in $form, $in) && $self.$field != fields!(@default $type, $default));
+    (@count
+        $self:ident.$field:ident, $count:ident, $form:ident, $type:ty, $in:tt, [], $default:tt
+    ) => {};
+    (@count
+        $self:ident.$field:ident, $count:ident, $form:ident, $type:ty, $in:tt, [$tag:literal],
+        $default:tt
+    ) => {
+        let written = $self.$field != fields!(@default $type, $default);
+        $count += u32::from(fields!(@in $form, $in) && written);
     };
-    (@write_tagged $self:ident.$field:ident, $out:ident, $form:ident, $type:ty, $in:tt, $null:tt, [], $default:tt) => {};
-    (@write_tagged $self:ident.$field:ident, $out:ident, $form:ident, $type:ty, $in:tt, $null:tt, [$tag:literal], $default:tt) => {
+    (@write_tagged
+        $self:ident.$field:ident, $out:ident, $form:ident, $type:ty, $in:tt, $null:tt, [],
+        $default:tt
+    ) => {};
+    (@write_tagged
+        $self:ident.$field:ident, $out:ident, $form:ident, $type:ty, $in:tt, $null:tt,
+        [$tag:literal], $default:tt
+    ) => {
         if fields!(@in $form, $in) && $self.$field != fields!(@default $type, $default) {
             $crate::field::write_tagged($out, $tag, &$self.$field, fields!(@form $form, $null))?;
         }

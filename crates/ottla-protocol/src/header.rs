@@ -218,7 +218,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), key in 0_i16..95) {
+        fn no_bytes_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+            key in 0_i16..95,
+        ) {
             let _ = decode(&bytes);
             let mut bytes = bytes;
             if let Some(first) = bytes.first_chunk_mut() {

@@ -42,3 +42,6 @@ pub use response::{encode_request, encode_response, encode_unsupported_version};
 pub use segments::{Encoded, Segment};
 pub use seq::Seq;
 pub use wire::Fault;
+
+#[cfg(test)]
+mod tests;

@@ -38,12 +38,32 @@ impl<T> Seq<T> {
         }
     }
 
-    /// An empty list whose first piece has room for up to `len` elements.
-    pub(crate) fn with_capacity(len: usize) -> Self {
-        Self {
-            first: Vec::with_capacity(len.min(Self::PIECE_LEN)),
-            rest: Vec::new(),
+    /// A list of `len` elements that `make` makes one by one; it takes the memory of these and
+    /// no more.
+    ///
+    /// # Errors
+    /// The first one of `make`.
+    pub(crate) fn try_fill<E>(
+        len: usize,
+        mut make: impl FnMut() -> Result<T, E>,
+    ) -> Result<Self, E> {
+        let mut piece_of = |len: usize| -> Result<Vec<T>, E> {
+            let mut piece = Vec::with_capacity(len);
+            for _ in 0..len {
+                piece.push(make()?);
+            }
+            Ok(piece)
+        };
+        let first_len = len.min(Self::PIECE_LEN);
+        let first = piece_of(first_len)?;
+        let mut left = len - first_len;
+        let mut rest = Vec::with_capacity(left.div_ceil(Self::PIECE_LEN));
+        while left > 0 {
+            let piece_len = left.min(Self::PIECE_LEN);
+            rest.push(piece_of(piece_len)?);
+            left -= piece_len;
         }
+        Ok(Self { first, rest })
     }
 
     /// Appends an element.
@@ -243,11 +263,20 @@ mod tests {
 
     #[test]
     fn pieces_stay_small() {
-        let mut seq = Seq::with_capacity(usize::MAX);
-        (0..20_000_u64).for_each(|i| seq.push([i; 5]));
-        let largest = seq.rest.iter().chain([&seq.first]).map(Vec::capacity).max();
-        assert!(largest.unwrap() * 40 <= PIECE_BYTES_MAX);
-        assert_eq!(seq.len(), 20_000);
+        let pushed: Seq<[u64; 5]> = (0..20_000).map(|i| [i; 5]).collect();
+        let mut next = 0..20_000;
+        let filled = Seq::try_fill(20_000, || next.next().map(|i| [i; 5]).ok_or(()));
+        let filled = filled.unwrap();
+        assert_eq!(pushed, filled);
+        assert_eq!(filled.len(), 20_000);
+        let largest = |seq: &Seq<[u64; 5]>| {
+            let pieces = seq.rest.iter().chain([&seq.first]);
+            pieces.map(Vec::capacity).max().unwrap() * 40
+        };
+        assert!(largest(&filled) <= PIECE_BYTES_MAX);
+        // A first piece that grows does so by doubling.
+        assert!(largest(&pushed) <= 2 * PIECE_BYTES_MAX);
+        assert_eq!(Seq::try_fill(20_000, || Err::<u8, _>(7)), Err(7));
     }
 
     #[test]
