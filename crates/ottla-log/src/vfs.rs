@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 mod fault;
+mod fault_points;
 mod mem;
 mod real;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::fault::{Call, Fault, FaultVfs, Operation, Rule};
+pub use self::fault_points::{Failure, FaultPoints};
 pub use self::mem::{CrashPlan, Keep, MemVfs};
 pub use self::real::RealVfs;
 use crate::Timestamp;
@@ -176,7 +178,7 @@ pub trait File: fmt::Debug + Send + Sync {
     fn drop_cache(&self) -> io::Result<()>;
 }
 
-impl dyn File {
+impl dyn File + '_ {
     /// Fills `buf` from `position` on; `UnexpectedEof` where the file ends before.
     ///
     /// # Errors

@@ -113,6 +113,21 @@ impl Script {
     fn is_clean(&self, path: &Path) -> bool {
         self.state.lock().clean.contains(path)
     }
+
+    /// The file at `path` lost all its bytes: with them what an earlier sync lost.
+    fn emptied(&self, path: &Path) {
+        self.state.lock().clean.remove(path);
+    }
+
+    /// The file at `from` is now at `to`, and what a sync of it lost is still lost.
+    fn renamed(&self, from: &Path, to: &Path) {
+        let mut state = self.state.lock();
+        if state.clean.remove(from) {
+            state.clean.insert(to.to_owned());
+        } else {
+            state.clean.remove(to);
+        }
+    }
 }
 
 impl Vfs for FaultVfs {
@@ -146,12 +161,16 @@ impl Vfs for FaultVfs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check(Operation::Rename, from)?;
-        self.inner.rename(from, to)
+        self.inner.rename(from, to)?;
+        self.script.renamed(from, to);
+        Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.check(Operation::RemoveFile, path)?;
-        self.inner.remove_file(path)
+        self.inner.remove_file(path)?;
+        self.script.emptied(path);
+        Ok(())
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {

@@ -59,7 +59,11 @@ impl File for FaultFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check(Operation::SetLen)?;
-        self.inner.set_len(len)
+        self.inner.set_len(len)?;
+        if len == 0 {
+            self.script.emptied(&self.path);
+        }
+        Ok(())
     }
 
     fn map(&self) -> io::Result<Mapping> {

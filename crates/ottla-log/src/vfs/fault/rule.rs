@@ -58,8 +58,8 @@ pub enum Fault {
     /// The device fails (EIO). The call has no effect.
     Io,
     /// As [`Fault::Io`], on syncs; and as real file systems do, what was not written counts as
-    /// clean from then on: later syncs of the same file or directory succeed and sync nothing.
-    /// Over a [`MemVfs`](crate::vfs::MemVfs) a crash shows what that lost.
+    /// clean from then on: later syncs of the same file or directory succeed and sync nothing,
+    /// until the file is emptied and written anew. Over a [`MemVfs`](crate::vfs::MemVfs) a crash shows what that lost.
     LostSync,
     /// The device is full (ENOSPC), until [`FaultVfs::free_space`](super::FaultVfs::free_space).
     NoSpace,
@@ -148,7 +148,7 @@ impl Rule {
 
 impl Fault {
     /// Whether a call of this kind can meet the fault.
-    const fn befalls(self, operation: Operation) -> bool {
+    pub(in crate::vfs) const fn befalls(self, operation: Operation) -> bool {
         use Operation as O;
         match self {
             Self::Io | Self::Interrupted => true,

@@ -77,8 +77,20 @@ fn a_lost_sync_stays_lost() {
     assert_eq!(file.sync_data().unwrap_err().raw_os_error(), EIO);
     file.sync_data().unwrap();
     assert_eq!(file.len().unwrap(), 1);
-    let image = mem.crash(&CrashPlan::SYNCED_ONLY);
-    assert_eq!(image.stat(path("/a")).unwrap().unwrap().len, 0);
+    let durable_len = |name| {
+        let image = mem.crash(&CrashPlan::SYNCED_ONLY);
+        image.stat(path(name)).unwrap().unwrap().len
+    };
+    assert_eq!(durable_len("/a"), 0);
+    vfs.rename(path("/a"), path("/b")).unwrap();
+    vfs.sync_dir(path("/")).unwrap();
+    let file = vfs.open(path("/b"), OpenMode::Write).unwrap();
+    file.sync_data().unwrap();
+    assert_eq!(durable_len("/b"), 0);
+    file.set_len(0).unwrap();
+    file.write_at(&[IoSlice::new(b"x")], 0).unwrap();
+    file.sync_data().unwrap();
+    assert_eq!(durable_len("/b"), 1);
 }
 
 #[test]
