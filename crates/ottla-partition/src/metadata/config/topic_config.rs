@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ottla_log::{FlushMode, LogConfig};
+use ottla_log::{FlushMode, LogConfig, TimestampType};
 
 use super::resolve::ConfigView;
 use super::topic::topic_def;
@@ -80,15 +80,6 @@ pub enum Compression {
     Lz4(i32),
     /// zstd at this level.
     Zstd(i32),
-}
-
-/// Whose clock record timestamps come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's.
-    CreateTime,
-    /// The broker's, at the append.
-    LogAppendTime,
 }
 
 impl TopicConfig {

@@ -169,7 +169,7 @@ fn producer_ids_are_handed_out_once() {
         .run(|c, _| c.allocate_producer_ids(id(2), two))
         .unwrap();
     let taken: Vec<i64> = std::iter::from_fn(|| first.take())
-        .map(|id| id.get())
+        .map(ottla_log::ProducerId::get)
         .collect();
     assert_eq!(taken, (0..1000).collect::<Vec<_>>());
     assert_eq!(second.first.get(), 1000);
