@@ -299,11 +299,15 @@ impl Vfs for MemVfs {
         let (to_dir, to_name) = parent(&tree.root, to)?;
         let node = from_dir.get(from_name).ok_or(io::ErrorKind::NotFound)?;
         let replaced = to_dir.get(to_name);
-        if matches!(node, Node::Dir(_)) && to != from && to.starts_with(from) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        if Arc::ptr_eq(&from_dir, &to_dir) && from_name == to_name {
+        let (from_names, to_names) = (names::names(from)?, names::names(to)?);
+        if from_names == to_names {
             return Ok(());
+        }
+        if from_names.starts_with(&to_names) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if matches!(node, Node::Dir(_)) && to_names.starts_with(&from_names) {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
         match (&node, &replaced) {
             (Node::File(_), Some(Node::Dir(_))) => Err(io::ErrorKind::IsADirectory),

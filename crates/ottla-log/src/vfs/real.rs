@@ -250,3 +250,6 @@ impl File for RealFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

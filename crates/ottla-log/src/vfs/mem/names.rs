@@ -176,7 +176,7 @@ pub(super) fn parent<'p>(
 }
 
 /// The names of `path` from the root on; a relative path starts at the root, too.
-fn names(path: &Path) -> io::Result<Vec<&OsStr>> {
+pub(super) fn names(path: &Path) -> io::Result<Vec<&OsStr>> {
     let mut names = Vec::new();
     for component in path.components() {
         match component {
