@@ -1,4 +1,13 @@
 //! The compression codecs of record batches, all with a bound on what comes out.
+//!
+//! No size that compressed bytes declare is believed: room for output is made as output appears,
+//! up to [`Limits::decompressed_bytes_max`]. Before any has appeared nothing larger than twice the
+//! input and 64 KiB is allocated.
+
+mod gzip;
+mod lz4;
+mod snappy;
+mod zstd;
 
 use crate::limits::Limits;
 
@@ -58,6 +67,28 @@ impl Codec {
             Self::Zstd => "zstd",
         }
     }
+
+    /// The codec of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// An error of this codec's decoder.
+    fn malformed(self, why: impl Into<String>) -> CodecError {
+        CodecError::Malformed {
+            codec: self.name(),
+            why: why.into(),
+        }
+    }
+
+    /// More than `max` bytes would come out.
+    const fn too_large(self, max: usize) -> CodecError {
+        CodecError::TooLarge {
+            codec: self.name(),
+            max,
+        }
+    }
 }
 
 /// Why a block cannot be decompressed.
@@ -87,19 +118,31 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError`].
 pub fn decompress(codec: Codec, block: &[u8], limits: &Limits) -> Result<Vec<u8>, CodecError> {
-    let _ = limits;
+    let max = limits.decompressed_bytes_max(block.len());
     match codec {
+        Codec::None if block.len() > max => Err(codec.too_large(max)),
         Codec::None => Ok(block.to_vec()),
-        other => Err(CodecError::Malformed {
-            codec: other.name(),
-            why: "not yet decoded".into(),
-        }),
+        Codec::Gzip => gzip::decompress(block, max),
+        Codec::Snappy => snappy::decompress(block, max),
+        Codec::Lz4 => lz4::decompress(block, max),
+        Codec::Zstd => zstd::decompress(block, max, limits.zstd_window_bytes_max),
     }
 }
 
 /// Compresses `bytes`, at `level` or the codec's default.
+///
+/// Levels are gzip's 1 to 9 and zstd's -131072 to 22; one outside is taken for the nearest. LZ4
+/// has one level here, and Snappy none.
 #[must_use]
 pub fn compress(codec: Codec, level: Option<i32>, bytes: &[u8]) -> Vec<u8> {
-    let _ = (codec, level);
-    bytes.to_vec()
+    match codec {
+        Codec::None => bytes.to_vec(),
+        Codec::Gzip => gzip::compress(bytes, level),
+        Codec::Snappy => snappy::compress(bytes),
+        Codec::Lz4 => lz4::compress(bytes),
+        Codec::Zstd => zstd::compress(bytes, level),
+    }
 }
+
+#[cfg(test)]
+mod tests;

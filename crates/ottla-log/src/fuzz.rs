@@ -1,10 +1,14 @@
 //! One function per decoder that takes any bytes: the fuzz targets and the property tests call
 //! these. Each returns, or the decoder has a bug. Not part of the API.
 
+use bytes::Bytes;
+
 use crate::crc::crc32c;
 use crate::derived::Derived as _;
 use crate::producer_state::ProducerState;
-use crate::{Limits, Offset, checkpoint};
+use crate::validate::{Compression, ProduceLimits, ProduceRules, parse_produce, validate_produce};
+use crate::{Codec, Limits, Offset, Records, Timestamp, TimestampType, ValidBatches};
+use crate::{checkpoint, codec};
 
 /// All text checkpoints.
 pub fn checkpoints(bytes: &[u8]) {
@@ -31,6 +35,57 @@ pub fn producer_snapshot(bytes: &[u8]) {
         if let Ok(state) = ProducerState::load(bytes, Offset::ZERO, &limits) {
             let again = ProducerState::load(&state.snapshot(), Offset::ZERO, &limits);
             assert_eq!(again, Ok(state));
+        }
+    }
+}
+
+/// All decompressors.
+pub fn codecs(bytes: &[u8]) {
+    let limits = Limits {
+        decompressed_bytes_free: 1 << 20,
+        ..Limits::default()
+    };
+    for codec in Codec::ALL {
+        if let Ok(content) = codec::decompress(codec, bytes, &limits) {
+            assert!(content.len() <= limits.decompressed_bytes_max(bytes.len()));
+        }
+    }
+}
+
+/// The bytes of a produce request for one partition. What passes has to be sound.
+pub fn produce(bytes: &[u8]) {
+    let limits = Limits::default();
+    let request = ProduceLimits {
+        zstd_allowed: true,
+        max_message_bytes: 1 << 20,
+    };
+    let Ok(batches) = parse_produce(&Bytes::copy_from_slice(bytes), &request, &limits) else {
+        return;
+    };
+    let compression = |codec| Some(Compression { codec, level: None });
+    for (timestamp_type, compression) in [
+        (TimestampType::CreateTime, None),
+        (TimestampType::CreateTime, compression(Codec::Lz4)),
+        (TimestampType::LogAppendTime, compression(Codec::None)),
+    ] {
+        let rules = ProduceRules {
+            now: Timestamp::new(1_800_000_000_000),
+            timestamp_type,
+            compression,
+            ..ProduceRules::default()
+        };
+        let Ok(validated) = validate_produce(batches.clone(), &rules, &limits) else {
+            continue;
+        };
+        let again = ValidBatches::parse(validated.batches.bytes().clone(), &limits);
+        let again = again.expect("what was validated parses");
+        for (header, batch) in again.batches() {
+            let records = Records::open(header, &batch, &limits).expect("its records open");
+            let count = records
+                .iter()
+                .inspect(|r| assert!(r.is_ok(), "{r:?}"))
+                .count();
+            assert_eq!(count, header.record_count as usize);
         }
     }
 }

@@ -27,6 +27,7 @@ mod log;
 #[allow(dead_code, unused_imports)] // until the log is there
 mod producer_state;
 pub mod record;
+pub mod validate;
 pub mod vfs;
 
 pub use batch::{
@@ -47,3 +48,7 @@ pub use log::{
 };
 pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};
+pub use validate::{
+    Compression, ProduceError, ProduceErrorKind, ProduceLimits, ProduceRules, RecordError,
+    Validated, parse_produce, validate_produce,
+};

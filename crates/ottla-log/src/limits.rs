@@ -20,11 +20,13 @@ pub struct Limits {
     /// Beyond [`Limits::decompressed_bytes_free`], a batch may grow to this many times its
     /// compressed size.
     pub decompressed_ratio_max: usize,
-    /// Largest window of a zstd frame, in bytes. Kafka's clients use at most 8 MiB (level 22 of
-    /// the reference encoder asks for 128 MiB and is refused).
+    /// Largest window of a zstd frame, in bytes. 128 MiB is what Kafka's own clients accept and,
+    /// at level 22, ask for; the decoder takes memory for what comes out only.
     pub zstd_window_bytes_max: usize,
     /// Most producers whose state one log keeps.
     pub producers_max: usize,
+    /// Most records of one produced batch that are named in its refusal.
+    pub record_errors_max: usize,
     /// Largest text file (checkpoints, metadata) in bytes.
     pub checkpoint_bytes_max: usize,
 }
@@ -48,8 +50,9 @@ impl Default for Limits {
             headers_per_record_max: 1 << 16,
             decompressed_bytes_free: 16 << 20,
             decompressed_ratio_max: 20,
-            zstd_window_bytes_max: 8 << 20,
+            zstd_window_bytes_max: 128 << 20,
             producers_max: 1 << 16,
+            record_errors_max: 1000,
             checkpoint_bytes_max: 64 << 20,
         }
     }

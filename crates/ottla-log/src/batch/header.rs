@@ -107,10 +107,6 @@ impl Attributes {
         self.0 & Self::DELETE_HORIZON != 0
     }
 
-    pub(crate) const fn with_codec(self, codec: Codec) -> Self {
-        Self(self.0 & !Self::CODEC | codec.id() as i16)
-    }
-
     pub(crate) const fn with_timestamp_type(self, timestamps: TimestampType) -> Self {
         match timestamps {
             TimestampType::CreateTime => Self(self.0 & !Self::LOG_APPEND_TIME),

@@ -95,6 +95,12 @@ impl ValidBatches {
         &self.bytes
     }
 
+    /// The bytes, handed over.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// The headers, at least one.
     #[must_use]
     pub fn headers(&self) -> &[BatchHeader] {
@@ -191,7 +197,7 @@ impl ValidBatches {
         Ok(AssignedBatches { bytes, headers })
     }
 
-    /// Batches that the caller has just made and sealed.
+    /// A batch that the caller has just made and sealed, or checked.
     pub(crate) const fn trusted(bytes: Bytes, header: BatchHeader) -> Self {
         Self {
             bytes,
