@@ -59,7 +59,8 @@ pub enum Fault {
     Io,
     /// As [`Fault::Io`], on syncs; and as real file systems do, what was not written counts as
     /// clean from then on: later syncs of the same file or directory succeed and sync nothing,
-    /// until the file is emptied and written anew. Over a [`MemVfs`](crate::vfs::MemVfs) a crash shows what that lost.
+    /// until the file is emptied and written anew. Over a [`MemVfs`](crate::vfs::MemVfs) a
+    /// crash shows what that lost.
     LostSync,
     /// The device is full (ENOSPC), until [`FaultVfs::free_space`](super::FaultVfs::free_space).
     NoSpace,
