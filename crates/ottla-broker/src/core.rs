@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ottla_log::Entropy;
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::{Broker, Image};
@@ -30,6 +31,7 @@ pub(crate) struct BrokerCore {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) timer: Timer,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) metadata: Metadata,
     pub(crate) trace: Option<Arc<dyn RequestTrace>>,
     pub(crate) complaints: LogGate,
@@ -60,6 +62,11 @@ impl BrokerCore {
     /// The injected clock.
     pub(crate) fn timer(&self) -> &Timer {
         &self.timer
+    }
+
+    /// The injected source of chance.
+    pub(crate) fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::clone(&self.entropy)
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {

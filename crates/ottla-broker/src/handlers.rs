@@ -9,6 +9,12 @@
 //! To serve another API: its row in `ottla_protocol::api`, a function here, an arm in [`handle`].
 
 pub(crate) mod api_versions;
+mod cluster;
+mod configs;
+mod describe_topics;
+mod security;
+mod topics;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 
@@ -82,6 +88,53 @@ impl Context {
 pub(crate) async fn handle(context: Context, request: Request) -> Reply {
     match request {
         Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
+        other => handle_admin(&context, other).await,
+    }
+}
+
+/// What administrators and tools ask.
+async fn handle_admin(context: &Context, request: Request) -> Reply {
+    match request {
+        Request::CreateTopics(request) => topics::create(context, &request).await.into(),
+        Request::DeleteTopics(request) => topics::delete(context, &request).await.into(),
+        Request::CreatePartitions(request) => {
+            topics::create_partitions(context, &request).await.into()
+        }
+        Request::DescribeConfigs(request) => configs::describe(context, &request).into(),
+        Request::AlterConfigs(request) => configs::alter(context, &request).await.into(),
+        Request::IncrementalAlterConfigs(request) => {
+            configs::incremental_alter(context, &request).await.into()
+        }
+        Request::DescribeCluster(request) => cluster::describe(context, &request).into(),
+        Request::DescribeQuorum(request) => cluster::describe_quorum(context, &request).into(),
+        Request::ElectLeaders(request) => cluster::elect_leaders(context, &request).await.into(),
+        Request::ListPartitionReassignments(request) => {
+            cluster::list_reassignments(context, &request).into()
+        }
+        Request::DescribeTopicPartitions(request) => {
+            match describe_topics::handle(context, &request) {
+                Ok(response) => response.into(),
+                Err(why) => Reply::Close(why),
+            }
+        }
+        other => handle_security(context, &other),
+    }
+}
+
+/// What is asked about protections that are not there.
+fn handle_security(context: &Context, request: &Request) -> Reply {
+    match request {
+        Request::SaslHandshake(_) => security::sasl_handshake().into(),
+        Request::SaslAuthenticate(_) => security::sasl_authenticate().into(),
+        Request::DescribeAcls(_) => security::describe_acls(context).into(),
+        Request::CreateAcls(request) => security::create_acls(context, request).into(),
+        Request::DeleteAcls(request) => security::delete_acls(context, request).into(),
+        Request::DescribeClientQuotas(request) => {
+            security::describe_quotas(context, request).into()
+        }
+        Request::DescribeUserScramCredentials(request) => {
+            security::describe_scram(context, request).into()
+        }
         other => unserved(other.key()),
     }
 }

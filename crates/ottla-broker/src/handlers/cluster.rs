@@ -1,0 +1,270 @@
+//! DescribeCluster, DescribeQuorum, ElectLeaders, ListPartitionReassignments.
+
+use ottla_partition::metadata::Topic;
+use ottla_partition::metadata::controller::{
+    ApiError, ApiResult, ElectLeaders, ElectedTopic, ElectionType,
+};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::client::Uuid;
+use ottla_protocol::messages::describe_cluster_response::DescribeClusterBroker;
+use ottla_protocol::messages::describe_quorum_response::{
+    Listener, Node, PartitionData, ReplicaState, TopicData,
+};
+use ottla_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
+use ottla_protocol::messages::list_partition_reassignments_response::{
+    OngoingPartitionReassignment, OngoingTopicReassignment,
+};
+use ottla_protocol::messages::{
+    BrokerId as WireBrokerId, DescribeClusterRequest, DescribeClusterResponse,
+    DescribeQuorumRequest, DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+};
+
+use super::Context;
+use super::wire::{brokers, text, topic_name, verdict};
+use crate::authorizer::{AclOperation, CLUSTER_OPERATIONS, Resource};
+use crate::metadata::METADATA_TOPIC;
+
+/// What an authorized-operations field says where it was not asked for.
+pub(crate) const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
+
+/// Kafka's codes of the kinds of endpoints.
+const ENDPOINT_BROKER: i8 = 1;
+const ENDPOINT_CONTROLLER: i8 = 2;
+
+pub(crate) fn describe(
+    context: &Context,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
+    let answer = DescribeClusterResponse::default()
+        .with_endpoint_type(ENDPOINT_BROKER)
+        .with_cluster_id(text(context.image.cluster_id()))
+        .with_controller_id(WireBrokerId(-1))
+        .with_cluster_authorized_operations(OPERATIONS_NOT_ASKED);
+    let refuse = |code: ErrorCode, message: String| {
+        let answer = DescribeClusterResponse::default()
+            .with_endpoint_type(ENDPOINT_BROKER)
+            .with_controller_id(WireBrokerId(-1))
+            .with_cluster_authorized_operations(OPERATIONS_NOT_ASKED);
+        answer
+            .with_error_code(code.code())
+            .with_error_message(Some(text(message)))
+    };
+    match request.endpoint_type {
+        ENDPOINT_BROKER => {}
+        ENDPOINT_CONTROLLER => {
+            let message = "The request was sent to an endpoint of type BROKER, but we wanted an \
+                           endpoint of type CONTROLLER";
+            return refuse(ErrorCode::MismatchedEndpointType, message.to_owned());
+        }
+        other => {
+            let message = format!("Unsupported endpoint type {other}");
+            return refuse(ErrorCode::UnsupportedEndpointType, message);
+        }
+    }
+    let listed = context
+        .image
+        .brokers()
+        .filter(|b| request.include_fenced_brokers || !b.fenced);
+    let broker = |broker: &ottla_partition::metadata::Broker| {
+        let endpoint = context.endpoint(broker)?;
+        let broker = DescribeClusterBroker::default()
+            .with_broker_id(WireBrokerId(broker.id.get()))
+            .with_host(text(endpoint.host))
+            .with_port(i32::from(endpoint.port))
+            .with_rack(broker.rack.as_deref().map(text))
+            .with_is_fenced(broker.fenced);
+        Some(broker)
+    };
+    let answer = answer
+        .with_brokers(listed.filter_map(broker).collect())
+        .with_controller_id(controller(context));
+    if request.include_cluster_authorized_operations {
+        let may_describe = context.allows(AclOperation::Describe, Resource::Cluster);
+        let bits = context.allowed_bits(CLUSTER_OPERATIONS, Resource::Cluster);
+        return answer.with_cluster_authorized_operations(if may_describe { bits } else { 0 });
+    }
+    answer
+}
+
+/// The broker that clients may take for the controller: any that lives takes its requests.
+pub(crate) fn controller(context: &Context) -> WireBrokerId {
+    let own = context.core.node_id();
+    let active = |id| context.image.is_active(id);
+    let other = || {
+        context
+            .image
+            .brokers()
+            .find(|b| b.is_active())
+            .map(|b| b.id)
+    };
+    WireBrokerId(
+        Some(own)
+            .filter(|id| active(*id))
+            .or_else(other)
+            .map_or(-1, |id| id.get()),
+    )
+}
+
+pub(crate) fn describe_quorum(
+    context: &Context,
+    request: &DescribeQuorumRequest,
+) -> DescribeQuorumResponse {
+    if !context.allows(AclOperation::Describe, Resource::Cluster) {
+        let code = ErrorCode::ClusterAuthorizationFailed;
+        return DescribeQuorumResponse::default()
+            .with_error_code(code.code())
+            .with_error_message(Some(text(code.message())));
+    }
+    let topic = |topic: &ottla_protocol::messages::DescribeQuorumTopic| {
+        let partition = |number| quorum_partition(context, &topic.topic_name, number);
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|p| partition(p.partition_index));
+        TopicData::default()
+            .with_topic_name(topic_name(topic.topic_name.as_str()))
+            .with_partitions(partitions.collect())
+    };
+    let listeners = |broker: &ottla_partition::metadata::Broker| {
+        let endpoint = |e: &ottla_partition::metadata::BrokerEndpoint| {
+            let listener = Listener::default().with_name(text(e.name.as_str()));
+            listener.with_host(text(e.host.as_str())).with_port(e.port)
+        };
+        broker.endpoints.iter().map(endpoint).collect()
+    };
+    let own = context.image.broker(context.core.node_id());
+    let node = |broker: &ottla_partition::metadata::Broker| {
+        let id = WireBrokerId(broker.id.get());
+        Node::default()
+            .with_node_id(id)
+            .with_listeners(listeners(broker))
+    };
+    DescribeQuorumResponse::default()
+        .with_topics(request.topics.iter().map(topic).collect())
+        .with_nodes(own.map(node).into_iter().collect())
+}
+
+/// The quorum of one partition: this node, as long as the cluster has only one controller.
+fn quorum_partition(context: &Context, topic: &str, number: i32) -> PartitionData {
+    let answer = PartitionData::default().with_partition_index(number);
+    if topic != METADATA_TOPIC || number != 0 {
+        let code = ErrorCode::UnknownTopicOrPartition;
+        return answer
+            .with_error_code(code.code())
+            .with_error_message(Some(text(code.message())));
+    }
+    let (end, now) = (context.image.end().get(), context.now().get());
+    let own = context.core.node_id();
+    let directory = context
+        .image
+        .broker(own)
+        .and_then(|b| b.log_dirs.first().copied());
+    let voter = ReplicaState::default()
+        .with_replica_id(WireBrokerId(own.get()))
+        .with_replica_directory_id(
+            directory
+                .map(|d| Uuid::from_bytes(d.to_bytes()))
+                .unwrap_or_default(),
+        )
+        .with_log_end_offset(end)
+        .with_last_fetch_timestamp(now)
+        .with_last_caught_up_timestamp(now);
+    answer
+        .with_leader_id(WireBrokerId(own.get()))
+        .with_leader_epoch(context.core.metadata().leader_epoch().get())
+        .with_high_watermark(end)
+        .with_current_voters(vec![voter])
+}
+
+pub(crate) async fn elect_leaders(
+    context: &Context,
+    request: &ElectLeadersRequest,
+) -> ElectLeadersResponse {
+    let refuse = |code: ErrorCode| ElectLeadersResponse::default().with_error_code(code.code());
+    if !context.allows(AclOperation::Alter, Resource::Cluster) {
+        return refuse(ErrorCode::ClusterAuthorizationFailed);
+    }
+    let topics = request.topic_partitions.as_ref();
+    let topics = topics.map(|all| {
+        all.iter()
+            .map(|t| (t.topic.to_string(), t.partitions.clone()))
+    });
+    let topics: Option<Vec<(String, Vec<i32>)>> = topics.map(Iterator::collect);
+    let elected = match ElectionType::from_code(request.election_type) {
+        Ok(election) => elect(context, ElectLeaders { election, topics }).await,
+        Err(error) => Err(error),
+    };
+    match elected {
+        Ok(topics) => {
+            let results = topics.into_iter().map(election_result).collect();
+            ElectLeadersResponse::default().with_replica_election_results(results)
+        }
+        Err(error) => refuse(error.code),
+    }
+}
+
+async fn elect(context: &Context, asked: ElectLeaders) -> ApiResult<Vec<ElectedTopic>> {
+    let decided = context
+        .core
+        .metadata()
+        .change(move |c| c.elect_leaders(&asked))
+        .await;
+    decided.map_err(|error| error.to_api())
+}
+
+fn election_result(topic: ElectedTopic) -> ReplicaElectionResult {
+    let partition = |p: ottla_partition::metadata::controller::ElectedPartition| {
+        let (code, message) = verdict(&p.result);
+        PartitionResult::default()
+            .with_partition_id(p.number)
+            .with_error_code(code)
+            .with_error_message(message)
+    };
+    ReplicaElectionResult::default()
+        .with_topic(topic_name(topic.topic))
+        .with_partition_result(topic.partitions.into_iter().map(partition).collect())
+}
+
+pub(crate) fn list_reassignments(
+    context: &Context,
+    request: &ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
+    if !context.allows(AclOperation::Describe, Resource::Cluster) {
+        let error = ApiError::from(ErrorCode::ClusterAuthorizationFailed);
+        return ListPartitionReassignmentsResponse::default()
+            .with_error_code(error.code.code())
+            .with_error_message(Some(text(error.message)));
+    }
+    let ongoing = |topic: &Topic, wanted: Option<&[i32]>| {
+        let moving = topic.partitions.iter().filter(|(number, partition)| {
+            partition.is_reassigning() && wanted.is_none_or(|all| all.contains(number))
+        });
+        let moving = moving.map(|(number, partition)| {
+            OngoingPartitionReassignment::default()
+                .with_partition_index(*number)
+                .with_replicas(brokers(&partition.replicas))
+                .with_adding_replicas(brokers(&partition.adding_replicas))
+                .with_removing_replicas(brokers(&partition.removing_replicas))
+        });
+        let partitions: Vec<_> = moving.collect();
+        let name = topic_name(topic.name.as_str());
+        (!partitions.is_empty()).then(|| {
+            OngoingTopicReassignment::default()
+                .with_name(name)
+                .with_partitions(partitions)
+        })
+    };
+    let topics = match &request.topics {
+        None => context
+            .image
+            .topics()
+            .filter_map(|topic| ongoing(topic, None))
+            .collect(),
+        Some(asked) => asked
+            .iter()
+            .filter_map(|t| ongoing(context.image.topic(&t.name)?, Some(&t.partition_indexes)))
+            .collect(),
+    };
+    ListPartitionReassignmentsResponse::default().with_topics(topics)
+}

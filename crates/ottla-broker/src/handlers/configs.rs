@@ -1,0 +1,219 @@
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
+
+use ottla_log::TopicName;
+use ottla_partition::metadata::config::ConfigEntry;
+use ottla_partition::metadata::controller::{
+    AlterOp, AlterResource, Altered, ApiError, ApiResult, SetResource,
+};
+use ottla_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
+use ottla_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use ottla_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as IncrementalResponse;
+use ottla_protocol::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResource,
+    DescribeConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+use ottla_protocol::{ErrorCode, StrBytes};
+
+use super::Context;
+use super::wire::{text, verdict};
+use crate::authorizer::{AclOperation, Resource};
+
+/// Kafka's codes of the kinds of resources that have configs.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const BROKER_LOGGER: i8 = 8;
+
+pub(crate) fn describe(
+    context: &Context,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
+    let results = request.resources.iter().map(|resource| {
+        let found = entries(context, resource.resource_type, &resource.resource_name);
+        let (code, message) = verdict(&found);
+        let shown = |entry: &&ConfigEntry| is_wanted(resource, entry.name);
+        let all = found.unwrap_or_default();
+        let entries = all
+            .iter()
+            .filter(shown)
+            .map(|entry| describe_entry(request, entry));
+        DescribeConfigsResult::default()
+            .with_error_code(code)
+            .with_error_message(Some(message.unwrap_or_default()))
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone())
+            .with_configs(entries.collect())
+    });
+    DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// Whether `key` was asked for: no list, and an empty one, ask for all.
+fn is_wanted(resource: &DescribeConfigsResource, key: &str) -> bool {
+    let keys = resource.configuration_keys.as_ref();
+    keys.is_none_or(|keys| keys.is_empty() || keys.iter().any(|k| k.as_str() == key))
+}
+
+fn entries(context: &Context, kind: i8, name: &str) -> ApiResult<Vec<ConfigEntry>> {
+    let invalid = |message: String| ApiError::new(ErrorCode::InvalidRequest, message);
+    if let Some(code) = denied(context, AclOperation::DescribeConfigs, kind, name) {
+        return Err(code.into());
+    }
+    match kind {
+        TOPIC => {
+            let checked = TopicName::new(name);
+            checked.map_err(|e| ApiError::new(ErrorCode::InvalidTopicException, e.to_string()))?;
+            if context.image.topic(name).is_none() {
+                return Err(ErrorCode::UnknownTopicOrPartition.into());
+            }
+            Ok(context.config().describe_topic(name))
+        }
+        BROKER if name.is_empty() => Ok(context.config().describe_all_brokers()),
+        BROKER | BROKER_LOGGER => {
+            let own = context.core.node_id().get();
+            let wrong = "Broker id must be an integer, but it is:";
+            let id: i32 = name
+                .parse()
+                .map_err(|_| invalid(format!("{wrong} {name}")))?;
+            if id != own {
+                let expected = if kind == BROKER {
+                    " or empty string"
+                } else {
+                    ""
+                };
+                let text =
+                    format!("Unexpected broker id, expected {own}{expected}, but received {name}");
+                return Err(invalid(text));
+            }
+            // The log filter is the process's, set at its start: no logger has a level of its own.
+            Ok(if kind == BROKER {
+                context.config().describe_broker()
+            } else {
+                Vec::new()
+            })
+        }
+        _ => Err(invalid(format!("Unsupported resource type: {kind}"))),
+    }
+}
+
+fn describe_entry(
+    request: &DescribeConfigsRequest,
+    entry: &ConfigEntry,
+) -> DescribeConfigsResourceResult {
+    let synonyms = entry
+        .synonyms
+        .iter()
+        .filter(|_| request.include_synonyms)
+        .map(|synonym| {
+            DescribeConfigsSynonym::default()
+                .with_name(text(synonym.name.as_str()))
+                .with_value(synonym.value.as_deref().map(text))
+                .with_source(synonym.source.code())
+        });
+    DescribeConfigsResourceResult::default()
+        .with_name(text(entry.name))
+        .with_value(entry.value.as_deref().map(text))
+        .with_read_only(entry.read_only)
+        .with_config_source(entry.source.code())
+        .with_is_sensitive(entry.sensitive)
+        .with_synonyms(synonyms.collect())
+        .with_config_type(entry.kind.code())
+        .with_documentation(request.include_documentation.then(|| text(entry.doc)))
+}
+
+pub(crate) async fn alter(
+    context: &Context,
+    request: &AlterConfigsRequest,
+) -> AlterConfigsResponse {
+    let resources = request.resources.iter().map(|resource| SetResource {
+        kind: resource.resource_type,
+        name: resource.resource_name.to_string(),
+        configs: (resource.configs.iter())
+            .map(|c| (c.name.to_string(), owned(c.value.as_ref())))
+            .collect(),
+        denied: denied_alter(context, resource.resource_type, &resource.resource_name),
+    });
+    let asked: Vec<SetResource> = resources.collect();
+    let keys: Vec<(i8, String)> = asked.iter().map(|r| (r.kind, r.name.clone())).collect();
+    let validate_only = request.validate_only;
+    let decided = context
+        .core
+        .metadata()
+        .change(move |c| c.alter_configs(&asked, validate_only));
+    let results = all_or_refused(decided.await, keys)
+        .into_iter()
+        .map(|altered| {
+            let (code, message) = verdict(&altered.result);
+            AlterConfigsResourceResponse::default()
+                .with_error_code(code)
+                .with_error_message(message)
+                .with_resource_type(altered.kind)
+                .with_resource_name(text(altered.name))
+        });
+    AlterConfigsResponse::default().with_responses(results.collect())
+}
+
+pub(crate) async fn incremental_alter(
+    context: &Context,
+    request: &IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    let resources = request.resources.iter().map(|resource| AlterResource {
+        kind: resource.resource_type,
+        name: resource.resource_name.to_string(),
+        ops: (resource.configs.iter())
+            .map(|c| AlterOp {
+                name: c.name.to_string(),
+                op: c.config_operation,
+                value: owned(c.value.as_ref()),
+            })
+            .collect(),
+        denied: denied_alter(context, resource.resource_type, &resource.resource_name),
+    });
+    let asked: Vec<AlterResource> = resources.collect();
+    let keys: Vec<(i8, String)> = asked.iter().map(|r| (r.kind, r.name.clone())).collect();
+    let validate_only = request.validate_only;
+    let metadata = context.core.metadata();
+    let decided = metadata.change(move |c| c.incremental_alter_configs(&asked, validate_only));
+    let results = all_or_refused(decided.await, keys)
+        .into_iter()
+        .map(|altered| {
+            let (code, message) = verdict(&altered.result);
+            IncrementalResponse::default()
+                .with_error_code(code)
+                .with_error_message(message)
+                .with_resource_type(altered.kind)
+                .with_resource_name(text(altered.name))
+        });
+    IncrementalAlterConfigsResponse::default().with_responses(results.collect())
+}
+
+fn all_or_refused(
+    decided: Result<Vec<Altered>, crate::metadata::MetadataError>,
+    keys: Vec<(i8, String)>,
+) -> Vec<Altered> {
+    decided.unwrap_or_else(|error| {
+        let refused = |(kind, name)| Altered {
+            kind,
+            name,
+            result: Err(error.to_api()),
+        };
+        keys.into_iter().map(refused).collect()
+    })
+}
+
+fn owned(value: Option<&StrBytes>) -> Option<String> {
+    value.map(ToString::to_string)
+}
+
+fn denied_alter(context: &Context, kind: i8, name: &str) -> Option<ErrorCode> {
+    denied(context, AclOperation::AlterConfigs, kind, name)
+}
+
+/// Why the peer may not do `operation` on the configs of a resource, if it may not.
+fn denied(context: &Context, operation: AclOperation, kind: i8, name: &str) -> Option<ErrorCode> {
+    let (resource, code) = match kind {
+        TOPIC => (Resource::Topic(name), ErrorCode::TopicAuthorizationFailed),
+        _ => (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed),
+    };
+    (!context.allows(operation, resource)).then_some(code)
+}

@@ -1,0 +1,40 @@
+//! Small steps between the types of the wire and ours, the same in many handlers.
+
+use ottla_log::TopicId;
+use ottla_partition::metadata::controller::{ApiError, ApiResult};
+use ottla_protocol::client::Uuid;
+use ottla_protocol::messages::{BrokerId as WireBrokerId, TopicName as WireTopicName};
+use ottla_protocol::{ErrorCode, StrBytes};
+
+/// A text for a response.
+pub(crate) fn text(text: impl Into<String>) -> StrBytes {
+    StrBytes::from_string(text.into())
+}
+
+/// A topic's name for a response.
+pub(crate) fn topic_name(name: impl Into<String>) -> WireTopicName {
+    WireTopicName(text(name))
+}
+
+/// A topic's id for a response.
+pub(crate) fn uuid(id: TopicId) -> Uuid {
+    Uuid::from_bytes(id.to_bytes())
+}
+
+/// A topic's id out of a request.
+pub(crate) fn topic_id(id: &Uuid) -> TopicId {
+    TopicId::from_bytes(*id.as_bytes())
+}
+
+/// Brokers for a response.
+pub(crate) fn brokers(ids: &[ottla_partition::BrokerId]) -> Vec<WireBrokerId> {
+    ids.iter().map(|id| WireBrokerId(id.get())).collect()
+}
+
+/// The code and, where there is one, the text of a result.
+pub(crate) fn verdict<T>(result: &ApiResult<T>) -> (i16, Option<StrBytes>) {
+    match result {
+        Ok(_) => (ErrorCode::None.code(), None),
+        Err(ApiError { code, message }) => (code.code(), Some(text(message.as_str()))),
+    }
+}
