@@ -23,6 +23,7 @@ pub mod guard;
 mod header;
 mod leader;
 pub mod messages;
+pub mod persisted;
 pub mod produce;
 mod request;
 mod response;
