@@ -76,6 +76,15 @@ impl OffsetIndex {
         self.entry(below)
     }
 
+    /// The last entry whose batch starts at or before `position`; the segment's start where there
+    /// is none.
+    pub(crate) fn lookup_position(&self, position: u64) -> OffsetEntry {
+        let below = self
+            .entries
+            .partition_point(|&(_, p)| u64::from(p) <= position);
+        self.entry(below)
+    }
+
     /// The last entry; the segment's start where there is none.
     pub(crate) fn last(&self) -> OffsetEntry {
         self.entry(self.entries.len())
@@ -167,6 +176,14 @@ impl SealedOffsetIndex {
         let sought = target.get().saturating_sub(self.base.get());
         let below = partition_point(self.len(), |i| {
             self.raw(i).is_some_and(|(r, _)| i64::from(r) <= sought)
+        });
+        self.entry(below)
+    }
+
+    /// As [`OffsetIndex::lookup_position`].
+    pub(crate) fn lookup_position(&self, position: u64) -> OffsetEntry {
+        let below = partition_point(self.len(), |i| {
+            self.raw(i).is_some_and(|(_, p)| u64::from(p) <= position)
         });
         self.entry(below)
     }
