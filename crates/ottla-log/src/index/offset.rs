@@ -142,8 +142,13 @@ impl SealedOffsetIndex {
             });
         }
         let index = Self { base, file };
-        for entry in [0, index.len().saturating_sub(1)] {
+        let last = index.len().saturating_sub(1);
+        for entry in [0, last] {
             index.check_entry(entry, next_offset, segment_bytes)?;
+        }
+        // A preallocated file that was not cut ends with zeros.
+        if index.raw(0).map(|e| e.0) > index.raw(last).map(|e| e.0) {
+            return Err(IndexError::Order { entry: last });
         }
         Ok(index)
     }
