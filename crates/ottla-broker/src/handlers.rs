@@ -9,9 +9,11 @@
 //! To serve another API: its row in `ottla_protocol::api`, a function here, an arm in [`handle`].
 
 pub(crate) mod api_versions;
+mod auto_create;
 mod cluster;
 mod configs;
 mod describe_topics;
+mod metadata;
 mod security;
 mod topics;
 pub(crate) mod wire;
@@ -88,6 +90,7 @@ impl Context {
 pub(crate) async fn handle(context: Context, request: Request) -> Reply {
     match request {
         Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
+        Request::Metadata(request) => metadata::handle(context, request).await.into(),
         other => handle_admin(&context, other).await,
     }
 }

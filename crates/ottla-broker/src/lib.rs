@@ -6,6 +6,7 @@ mod connection;
 mod core;
 mod features;
 mod handlers;
+mod interest;
 mod limits;
 mod listener;
 mod log_gate;

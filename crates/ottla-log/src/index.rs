@@ -45,6 +45,3 @@ fn partition_point(len: usize, before: impl Fn(usize) -> bool) -> usize {
     }
     low
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! Small steps between the types of the wire and ours, the same in many handlers.
 
-use ottla_log::TopicId;
+use ottla_log::{LeaderEpoch, TopicId};
+use ottla_partition::BrokerId;
 use ottla_partition::metadata::controller::{ApiError, ApiResult};
 use ottla_protocol::client::Uuid;
 use ottla_protocol::messages::{BrokerId as WireBrokerId, TopicName as WireTopicName};
@@ -27,7 +28,7 @@ pub(crate) fn topic_id(id: &Uuid) -> TopicId {
 }
 
 /// Brokers for a response.
-pub(crate) fn brokers(ids: &[ottla_partition::BrokerId]) -> Vec<WireBrokerId> {
+pub(crate) fn brokers(ids: &[BrokerId]) -> Vec<WireBrokerId> {
     ids.iter().map(|id| WireBrokerId(id.get())).collect()
 }
 
@@ -37,4 +38,14 @@ pub(crate) fn verdict<T>(result: &ApiResult<T>) -> (i16, Option<StrBytes>) {
         Ok(_) => (ErrorCode::None.code(), None),
         Err(ApiError { code, message }) => (code.code(), Some(text(message.as_str()))),
     }
+}
+
+/// A broker for a response: -1 for none.
+pub(crate) fn broker(id: Option<BrokerId>) -> WireBrokerId {
+    WireBrokerId(id.unwrap_or(BrokerId::NONE).get())
+}
+
+/// The epoch that a client names; a negative one names none.
+pub(crate) fn epoch(number: i32) -> Option<LeaderEpoch> {
+    (number >= 0).then_some(LeaderEpoch::new(number))
 }

@@ -1,5 +1,3 @@
-mod properties;
-
 use ottla_log::{LeaderEpoch, Offset, ProducerId, TopicId, TopicName};
 
 use super::*;
