@@ -116,3 +116,6 @@ pub enum BatchError {
     #[error("the records of the batch cannot be decompressed: {0}")]
     Decompress(#[from] CodecError),
 }
+
+#[cfg(test)]
+mod tests;

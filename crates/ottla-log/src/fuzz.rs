@@ -1,13 +1,20 @@
 //! One function per decoder that takes any bytes: the fuzz targets and the property tests call
 //! these. Each returns, or the decoder has a bug. Not part of the API.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::crc::crc32c;
 use crate::derived::Derived as _;
+use crate::index::{SealedOffsetIndex, SealedTimeIndex};
 use crate::producer_state::ProducerState;
 use crate::validate::{Compression, ProduceLimits, ProduceRules, parse_produce, validate_produce};
-use crate::{Codec, Limits, Offset, Records, Timestamp, TimestampType, ValidBatches};
+use crate::vfs::{Mapped, Mapping};
+use crate::{
+    BatchHeader, Codec, LeaderEpoch, Limits, Offset, Records, Timestamp, TimestampType,
+    ValidBatches,
+};
 use crate::{checkpoint, codec};
 
 /// All text checkpoints.
@@ -86,6 +93,71 @@ pub fn produce(bytes: &[u8]) {
                 .inspect(|r| assert!(r.is_ok(), "{r:?}"))
                 .count();
             assert_eq!(count, header.record_count as usize);
+        }
+    }
+}
+
+/// Any run of batches. What parses has to survive being read, assigned and cut.
+pub fn batches(bytes: &[u8]) {
+    let limits = Limits {
+        decompressed_bytes_free: 1 << 20,
+        ..Limits::default()
+    };
+    let _ = BatchHeader::parse(bytes);
+    let bytes = Bytes::copy_from_slice(bytes);
+    let _ = ValidBatches::parse_whole(&bytes, &limits);
+    let Ok(batches) = ValidBatches::parse(bytes.clone(), &limits) else {
+        return;
+    };
+    for (header, batch) in batches.batches() {
+        let _ = (header.last_sequence(), header.next_offset());
+        let Ok(records) = Records::open(header, &batch, &limits) else {
+            continue;
+        };
+        let borrowed = records
+            .iter()
+            .map(|record| record.map(|r| (r.offset, r.timestamp, r.headers().count())));
+        let borrowed: Vec<_> = borrowed.collect();
+        let owned = records
+            .into_iter()
+            .map(|record| record.map(|r| (r.offset, r.timestamp, r.headers.len())));
+        assert!(owned.eq(borrowed), "both forms of the records are the same");
+    }
+    let _ = batches.clone().into_replicated();
+    if let Ok(assigned) = batches.into_assigned(Offset::new(7), LeaderEpoch::new(1)) {
+        let again = ValidBatches::parse(assigned.bytes().clone(), &limits);
+        let again = again.expect("assigned batches parse");
+        assert_eq!(again.headers(), assigned.headers());
+    }
+}
+
+/// Both index files, with every look-up staying inside.
+pub fn indexes(bytes: &[u8]) {
+    #[derive(Debug)]
+    struct File(Vec<u8>);
+    impl Mapped for File {
+        fn bytes(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let file: Mapping = Arc::new(File(bytes.to_vec()));
+    let base = Offset::new(100);
+    let end = Offset::new(i64::MAX);
+    if let Ok(index) = SealedOffsetIndex::open(base, Arc::clone(&file), end, u64::MAX) {
+        for target in [i64::MIN, 0, 100, 1000, i64::MAX] {
+            let _ = index.lookup(Offset::new(target));
+        }
+        if index.check_all(end, u64::MAX).is_ok() {
+            let active = index.to_active(u32::MAX);
+            assert!(active.len() <= index.len());
+        }
+    }
+    if let Ok(index) = SealedTimeIndex::open(base, file, end) {
+        for target in [i64::MIN, 0, 100, 1000, i64::MAX] {
+            let _ = index.lookup(Timestamp::new(target));
+        }
+        if index.check_all(end).is_ok() {
+            let _ = index.to_active(u32::MAX);
         }
     }
 }

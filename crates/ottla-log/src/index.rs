@@ -45,3 +45,6 @@ fn partition_point(len: usize, before: impl Fn(usize) -> bool) -> usize {
     }
     low
 }
+
+#[cfg(test)]
+mod tests;

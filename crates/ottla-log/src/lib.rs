@@ -27,6 +27,8 @@ mod log;
 #[allow(dead_code, unused_imports)] // until the log is there
 mod producer_state;
 pub mod record;
+#[allow(dead_code)] // until the log is there
+mod segment;
 pub mod validate;
 pub mod vfs;
 
@@ -44,7 +46,9 @@ pub use ids::{
 };
 pub use limits::Limits;
 pub use log::{
-    CutTail, DurabilityTicket, FlushMode, LogConfig, LogError, LogOptions, LogRecovery, Maintenance,
+    AppendError, AppendOptions, Appended, BatchSlice, Bound, Condition, CutTail, Durability,
+    DurabilityTicket, Ends, FlushMode, LeaderAppend, Log, LogConfig, LogError, LogObserver,
+    LogOptions, LogRecords, LogRecovery, Maintenance, ReadError, TimedOffset, TruncateError,
 };
 pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};

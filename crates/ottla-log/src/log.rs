@@ -1,17 +1,53 @@
 //! One partition: an append-only sequence of record batches over segment files.
+//!
+//! [`Log`] is what programs hold, `LogCore` what the store holds. What a log does is split by
+//! topic: `append` and `roll` write, `read`, `records` and `time` read, `truncate` cuts, `sync` is
+//! the flusher's side, `open` and `recover` bring it up.
 
+mod append;
+mod boundaries;
+mod check;
 mod config;
 mod core;
-mod handles;
+mod cut;
+pub(crate) mod dir;
+mod ends;
+mod errors;
+mod handle;
+pub(crate) mod handles;
+mod health;
+#[cfg(test)]
+mod kit;
+mod leftovers;
+mod observe;
 mod open;
+mod read;
+mod records;
+mod recover;
+mod replay;
+mod roll;
 mod seam;
+mod slice;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod time;
+mod truncate;
 
+pub use append::{Appended, Condition, LeaderAppend};
 pub use config::{FlushMode, LogConfig, LogOptions};
+pub use ends::Ends;
+pub use errors::{AppendError, ReadError, TruncateError};
+pub use handle::{AppendOptions, Durability, Log};
+pub use observe::LogObserver;
 pub use open::LogError;
+pub use read::Bound;
+pub use records::LogRecords;
 pub use seam::{CutTail, DurabilityTicket, LogRecovery, Maintenance};
+pub use slice::BatchSlice;
+pub use time::TimedOffset;
 
 pub(crate) use core::LogCore;
+pub(crate) use dir::file_in;
 pub(crate) use handles::Handles;
-pub(crate) use seam::{
-    Checkpoints, FlushTarget, Flusher, Known, LogShared, SyncedFiles, Written, file_in,
-};
+pub(crate) use seam::{Checkpoints, FlushTarget, Flusher, Known, LogShared, SyncedFiles, Written};

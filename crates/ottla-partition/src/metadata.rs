@@ -9,6 +9,8 @@ mod image;
 mod map;
 mod record;
 
-pub use image::{Broker, ConfigMap, Image, Partition, ReplayError, Topic, is_internal_topic};
-pub use map::SortedMap;
+pub use image::{
+    Broker, ConfigMap, Delta, Image, Partition, ReplayError, Topic, is_internal_topic,
+};
+pub use map::{Change, SortedMap};
 pub use record::*;

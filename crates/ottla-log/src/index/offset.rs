@@ -76,6 +76,15 @@ impl OffsetIndex {
         self.entry(below)
     }
 
+    /// The last entry whose batch starts at or before `position`; the segment's start where there
+    /// is none.
+    pub(crate) fn lookup_position(&self, position: u64) -> OffsetEntry {
+        let below = self
+            .entries
+            .partition_point(|&(_, p)| u64::from(p) <= position);
+        self.entry(below)
+    }
+
     /// The last entry; the segment's start where there is none.
     pub(crate) fn last(&self) -> OffsetEntry {
         self.entry(self.entries.len())
@@ -133,8 +142,13 @@ impl SealedOffsetIndex {
             });
         }
         let index = Self { base, file };
-        for entry in [0, index.len().saturating_sub(1)] {
+        let last = index.len().saturating_sub(1);
+        for entry in [0, last] {
             index.check_entry(entry, next_offset, segment_bytes)?;
+        }
+        // A preallocated file that was not cut ends with zeros.
+        if index.raw(0).map(|e| e.0) > index.raw(last).map(|e| e.0) {
+            return Err(IndexError::Order { entry: last });
         }
         Ok(index)
     }
@@ -167,6 +181,14 @@ impl SealedOffsetIndex {
         let sought = target.get().saturating_sub(self.base.get());
         let below = partition_point(self.len(), |i| {
             self.raw(i).is_some_and(|(r, _)| i64::from(r) <= sought)
+        });
+        self.entry(below)
+    }
+
+    /// As [`OffsetIndex::lookup_position`].
+    pub(crate) fn lookup_position(&self, position: u64) -> OffsetEntry {
+        let below = partition_point(self.len(), |i| {
+            self.raw(i).is_some_and(|(_, p)| u64::from(p) <= position)
         });
         self.entry(below)
     }

@@ -1,78 +1,242 @@
-//! One partition's log as the store holds it.
+//! One partition's log as the store holds it: what it consists of.
+//!
+//! What it does is in the files beside this one, by topic. Locks, in the order in which they may
+//! be taken: `appender` (held during an append's IO), `syncing` (held during a sync's IO), then
+//! the small ones, which are never held during IO: `epochs`, `boundaries`, `pending`, the ends, a
+//! segment's own. A reader takes small ones only; so do `round_done` and `failed`.
 
-use std::sync::Arc;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
 
-use super::config::{LogConfig, LogOptions};
-use super::open::LogError;
-use super::seam::{Checkpoints, FlushTarget, Known, LogRecovery, LogShared, SyncedFiles};
-use crate::{LogId, Offset, StorageError, TopicId};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::boundaries::Boundaries;
+use super::config::{FlushMode, LogConfig};
+use super::ends::{Ends, EndsCell};
+use super::health::{Gone, Health};
+use super::observe::Observers;
+use super::seam::{Checkpoints, FlushTarget, LogShared};
+use crate::epoch_cache::LeaderEpochCache;
+use crate::producer_state::ProducerState;
+use crate::segment::{IndexRules, Segment};
+use crate::{LeaderEpoch, LogId, Offset, StorageError, Timestamp, TopicId};
+
+/// The segments of a log in order; never empty, the last one is the active one.
+pub(super) type Segments = Vec<Arc<Segment>>;
 
 /// One partition's log. The store keeps one per open log; [`super::Log`] is a handle to it.
-#[derive(Debug)]
 pub(crate) struct LogCore {
-    id: LogId,
-    topic_id: TopicId,
+    pub(super) shared: Arc<LogShared>,
+    pub(super) id: LogId,
+    pub(super) topic_id: TopicId,
+    pub(super) dir: Arc<Path>,
+    me: Weak<Self>,
+    pub(super) ends: EndsCell,
+    pub(super) health: Health,
+    /// Replaced as a whole, so that a reader keeps what it found.
+    pub(super) segments: ArcSwap<Segments>,
+    /// Counts truncations; a reader that copied bytes while it rose copies again.
+    pub(super) truncations: AtomicU64,
+    pub(super) appender: Mutex<Appender>,
+    pub(super) syncing: Mutex<Syncing>,
+    pub(super) epochs: Mutex<Epochs>,
+    pub(super) boundaries: Mutex<Boundaries>,
+    pub(super) pending: Mutex<Pending>,
+    /// A name in the directory is new or gone since its last sync.
+    pub(super) names_dirty: AtomicBool,
+    /// The directory and its `partition.metadata` are new and not synced.
+    pub(super) new_dir: AtomicBool,
+    pub(super) observers: Observers,
+}
+
+/// What an append changes.
+#[derive(Debug)]
+pub(super) struct Appender {
+    pub(super) config: LogConfig,
+    pub(super) producers: ProducerState,
+    /// The directory is there.
+    pub(super) has_dir: bool,
+    /// The store has a durable note that the log has data, or was told to make one.
+    pub(super) noted: bool,
+    /// When the active segment got its first batch, as far as this process knows.
+    pub(super) rolled_at: Option<Timestamp>,
+    /// The largest timestamp of the active segment's first batch, once known.
+    pub(super) first_timestamp: Option<Timestamp>,
+}
+
+/// What syncing the log's files has achieved.
+#[derive(Debug)]
+pub(super) struct Syncing {
+    /// Below this everything is durable in the log's own files.
+    pub(super) recovery_point: Offset,
+}
+
+/// The leader epochs, and whether their file is behind.
+#[derive(Debug)]
+pub(super) struct Epochs {
+    pub(super) cache: LeaderEpochCache,
+    pub(super) dirty: bool,
+}
+
+/// What is left to do for segments that were rolled or removed.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Producer snapshots to be written: the offset and the file's bytes.
+    pub(super) snapshots: Vec<(Offset, Vec<u8>)>,
+    /// Segments below the log start whose files are still under their names.
+    pub(super) removed: Vec<Arc<Segment>>,
+    /// Segments whose files are to be deleted, and when.
+    pub(super) deleted: Vec<(Timestamp, Arc<Segment>)>,
+}
+
+/// What a recovery or a fresh start puts together.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) id: LogId,
+    pub(super) topic_id: TopicId,
+    pub(super) dir: Arc<Path>,
+    pub(super) config: LogConfig,
+    pub(super) ends: Ends,
+    pub(super) segments: Segments,
+    pub(super) epochs: LeaderEpochCache,
+    pub(super) epochs_dirty: bool,
+    pub(super) producers: ProducerState,
+    pub(super) corrupt: Option<StorageError>,
+    pub(super) has_dir: bool,
+    pub(super) noted: bool,
 }
 
 impl LogCore {
-    /// Opens the log `id`: recovers what its directory holds, or stands for a log that has no
-    /// directory yet and gets one with its first append. `options.topic_id` must be set; the
-    /// store draws one where its caller named none and the directory holds none.
-    pub(crate) fn open(
-        _shared: &Arc<LogShared>,
-        id: LogId,
-        options: LogOptions,
-        _known: &Known,
-    ) -> Result<(Arc<Self>, LogRecovery), LogError> {
-        let topic_id = options.topic_id.unwrap_or_default();
-        Ok((Arc::new(Self { id, topic_id }), LogRecovery::default()))
+    /// Puts a log together.
+    pub(super) fn of(shared: &Arc<LogShared>, parts: Parts) -> Arc<Self> {
+        assert!(!parts.segments.is_empty(), "{} has no segment", parts.id);
+        Arc::new_cyclic(|me| Self {
+            shared: Arc::clone(shared),
+            id: parts.id,
+            topic_id: parts.topic_id,
+            dir: parts.dir,
+            me: Weak::clone(me),
+            health: Health::new(parts.corrupt),
+            segments: ArcSwap::from_pointee(parts.segments),
+            truncations: AtomicU64::new(0),
+            appender: Mutex::new(Appender {
+                config: parts.config,
+                producers: parts.producers,
+                has_dir: parts.has_dir,
+                noted: parts.noted,
+                rolled_at: None,
+                first_timestamp: None,
+            }),
+            syncing: Mutex::new(Syncing {
+                recovery_point: parts.ends.durable,
+            }),
+            ends: EndsCell::new(parts.ends),
+            epochs: Mutex::new(Epochs {
+                cache: parts.epochs,
+                dirty: parts.epochs_dirty,
+            }),
+            boundaries: Mutex::new(Boundaries::default()),
+            pending: Mutex::new(Pending::default()),
+            names_dirty: AtomicBool::new(false),
+            new_dir: AtomicBool::new(false),
+            observers: Observers::default(),
+        })
+    }
+
+    /// The ends now.
+    pub(crate) fn ends(&self) -> Ends {
+        self.ends.load()
     }
 
     /// What the store writes to its checkpoint files for this log.
     pub(crate) fn checkpoints(&self) -> Checkpoints {
         Checkpoints {
-            recovery_point: Offset::ZERO,
-            log_start: Offset::ZERO,
+            recovery_point: self.syncing.lock().recovery_point,
+            log_start: self.ends().start,
         }
     }
 
     /// Whether a directory exists, with at least one append in it.
     pub(crate) fn has_dir(&self) -> bool {
-        false
+        self.appender.lock().has_dir
     }
 
-    /// Replaces the settings.
-    pub(crate) fn set_config(&self, _config: LogConfig) {}
+    /// The bytes of all segments.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let segments = self.segments.load();
+        segments.iter().map(|segment| segment.extent().size).sum()
+    }
 
-    /// After the store's last flush round: syncs the files, writes the active segment's indexes
-    /// and a producer snapshot, and refuses everything from now on. The answer's
-    /// `recovery_point` is the log end.
-    pub(crate) fn close(&self) -> Result<Checkpoints, StorageError> {
-        Ok(self.checkpoints())
+    /// Replaces the settings; those of segments count from the next segment on.
+    pub(crate) fn set_config(&self, config: LogConfig) {
+        self.appender.lock().config = config;
+    }
+
+    /// The latest leader epoch; `None` before the first.
+    pub(crate) fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.lock().cache.latest().map(|(epoch, _)| epoch)
+    }
+
+    /// The largest epoch at or below `asked`, and the offset where it ends.
+    pub(crate) fn end_offset_for_epoch(&self, asked: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let end = self.ends().end;
+        self.epochs.lock().cache.end_offset_for(asked, end)
+    }
+
+    /// The leader epoch of the batch at `offset`.
+    pub(crate) fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.lock().cache.epoch_of(offset)
+    }
+
+    /// Notes that leader epoch `epoch` begins at `start`.
+    pub(crate) fn assign_epoch(&self, epoch: LeaderEpoch, start: Offset) {
+        let mut epochs = self.epochs.lock();
+        epochs.dirty |= epochs.cache.assign(epoch, start);
     }
 
     /// Refuses everything from now on; slices in readers' hands stay readable. The store renames
     /// the directory afterwards.
-    pub(crate) fn retire(&self) {}
+    pub(crate) fn retire(&self) {
+        // Waits for the append and the sync at work, whose files must keep their names.
+        let _appender = self.appender.lock();
+        let _syncing = self.syncing.lock();
+        self.health.leave(Gone::Deleted);
+    }
+
+    /// This log as the flusher sees it.
+    pub(super) fn target(&self) -> Arc<dyn FlushTarget> {
+        self.me.upgrade().expect("who calls a method holds the log")
+    }
+
+    /// How the indexes of the next segment are made.
+    pub(super) const fn index_rules(config: &LogConfig) -> IndexRules {
+        IndexRules {
+            interval_bytes: config.index_interval_bytes,
+            bytes_max: config.segment_index_bytes,
+        }
+    }
+
+    /// When an append is durable.
+    pub(super) fn flush_mode(&self, config: &LogConfig) -> FlushMode {
+        config.flush.unwrap_or(self.shared.flush)
+    }
+
+    /// The active segment.
+    pub(super) fn active(&self) -> Arc<Segment> {
+        let segments = self.segments.load();
+        let last = segments.last();
+        Arc::clone(last.expect("a log always has an active segment"))
+    }
 }
 
-impl FlushTarget for LogCore {
-    fn id(&self) -> &LogId {
-        &self.id
+impl fmt::Debug for LogCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogCore")
+            .field("id", &self.id)
+            .field("ends", &self.ends())
+            .finish_non_exhaustive()
     }
-
-    fn topic_id(&self) -> TopicId {
-        self.topic_id
-    }
-
-    fn round_done(&self, _end: Offset) {}
-
-    fn sync_files(&self) -> Result<SyncedFiles, StorageError> {
-        Ok(SyncedFiles {
-            end: Offset::ZERO,
-            new_dir: false,
-        })
-    }
-
-    fn failed(&self, _cause: &Arc<StorageError>) {}
 }

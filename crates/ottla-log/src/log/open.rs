@@ -1,8 +1,20 @@
-//! Opening a log.
+//! Opening a log: whose directory it is, whether its files are taken as they are or checked, and
+//! what becomes of that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::{LogId, StorageError, TopicId};
+use super::config::LogOptions;
+use super::core::{LogCore, Parts, Segments};
+use super::dir::{self, Listing};
+use super::ends::Ends;
+use super::leftovers;
+use super::recover::{Recovered, Recovery};
+use super::replay::Replay;
+use super::seam::{Known, LogRecovery, LogShared};
+use crate::checkpoint::{self, PartitionMetadata};
+use crate::segment::{Extent, Origin, Segment, Wait, Walk};
+use crate::{LogId, Offset, StorageError, TopicId};
 
 /// Why a log cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -43,4 +55,310 @@ pub enum LogError {
         /// Which log.
         id: LogId,
     },
+}
+
+/// `partition.metadata` is no longer.
+const METADATA_BYTES_MAX: usize = 4096;
+
+impl LogCore {
+    /// Opens the log `id`: recovers what its directory holds, or stands for a log that has no
+    /// directory yet and gets one with its first append. Without `options.topic_id` the directory
+    /// says which topic it is; the store draws an id where it says none.
+    pub(crate) fn open(
+        shared: &Arc<LogShared>,
+        id: LogId,
+        options: LogOptions,
+        known: &Known,
+    ) -> Result<(Arc<Self>, LogRecovery), LogError> {
+        let failed = |source| LogError::Storage {
+            id: id.clone(),
+            source,
+        };
+        let mut report = LogRecovery::default();
+        let dir: Arc<Path> = shared.dir(&id).into();
+        let found = find_dir(shared, &id, &dir, options.topic_id, &mut report).map_err(failed)?;
+        let topic_id = match found {
+            Found::Dir(topic_id) => topic_id,
+            Found::Nothing => {
+                let topic_id = options.topic_id.unwrap_or_default();
+                if known.has_data == Some(topic_id) {
+                    return Err(LogError::DirectoryMissing {
+                        id,
+                        dir: dir.to_path_buf(),
+                    });
+                }
+                let core = Self::fresh(shared, id, dir, topic_id, options);
+                return Ok((core, report));
+            }
+        };
+        let opening = Opening {
+            shared,
+            dir: &dir,
+            known,
+            options: &options,
+        };
+        let recovered = opening.run(&mut report).map_err(failed)?;
+        let durable = recovered.end;
+        let ends = Ends {
+            start: recovered.start,
+            end: recovered.end,
+            durable,
+            first_unstable: recovered.replay.producers.first_unstable(),
+        };
+        let core = Self::of(
+            shared,
+            Parts {
+                id,
+                topic_id,
+                dir,
+                config: options.config,
+                ends,
+                segments: recovered.segments,
+                epochs: recovered.replay.epochs,
+                epochs_dirty: !known.clean,
+                producers: recovered.replay.producers,
+                corrupt: recovered.corrupt,
+                has_dir: true,
+                noted: known.has_data == Some(topic_id),
+            },
+        );
+        Ok((core, report))
+    }
+
+    /// A log without a directory.
+    fn fresh(
+        shared: &Arc<LogShared>,
+        id: LogId,
+        dir: Arc<Path>,
+        topic_id: TopicId,
+        options: LogOptions,
+    ) -> Arc<Self> {
+        let rules = Self::index_rules(&options.config);
+        let segment = Segment::new(shared, &dir, Offset::ZERO, rules, Origin::Fresh);
+        Self::of(
+            shared,
+            Parts {
+                id,
+                topic_id,
+                dir,
+                config: options.config,
+                ends: Ends::default(),
+                segments: vec![segment],
+                epochs: crate::epoch_cache::LeaderEpochCache::default(),
+                epochs_dirty: false,
+                producers: crate::producer_state::ProducerState::new(Offset::ZERO, &shared.limits),
+                corrupt: None,
+                has_dir: false,
+                noted: false,
+            },
+        )
+    }
+}
+
+/// What is where the log's directory should be.
+enum Found {
+    /// The directory of this topic.
+    Dir(TopicId),
+    /// Nothing, or nothing any more.
+    Nothing,
+}
+
+/// Looks for the log's directory, and sets aside one of another topic.
+fn find_dir(
+    shared: &LogShared,
+    id: &LogId,
+    dir: &Path,
+    asked: Option<TopicId>,
+    report: &mut LogRecovery,
+) -> Result<Found, StorageError> {
+    let stat = shared.vfs.stat(dir);
+    if stat
+        .map_err(|e| StorageError::io("look at", dir, e))?
+        .is_none()
+    {
+        return Ok(Found::Nothing);
+    }
+    let path = dir.join(dir::METADATA);
+    let bytes = checkpoint::read(&*shared.vfs, &path, METADATA_BYTES_MAX)?.unwrap_or_default();
+    // A power cut may leave the file without its bytes. The directory was made under this name by
+    // a topic of this name, and that topic is the one asked for: a deleted one's was renamed.
+    let owner = if bytes.iter().all(|byte| *byte == 0) {
+        let topic_id = asked.unwrap_or_default();
+        dir::create(&*shared.vfs, dir, topic_id)?;
+        topic_id
+    } else {
+        let decoded = PartitionMetadata::decode(&bytes);
+        let metadata = decoded.map_err(|e| StorageError::Corrupt {
+            path: path.clone(),
+            position: 0,
+            why: e.to_string(),
+        })?;
+        metadata.topic_id
+    };
+    if asked.is_none_or(|asked| asked == owner) {
+        return Ok(Found::Dir(owner));
+    }
+    report.set_aside = Some(set_aside(shared, id, dir, owner)?);
+    Ok(Found::Nothing)
+}
+
+/// Renames the directory of another topic, so that nothing of it is taken for this one's.
+fn set_aside(
+    shared: &LogShared,
+    id: &LogId,
+    dir: &Path,
+    owner: TopicId,
+) -> Result<String, StorageError> {
+    let mut unique = u128::from_be_bytes(owner.to_bytes());
+    loop {
+        let name = dir::name_aside(id, unique, "-stray");
+        let aside = shared.root.join(&name);
+        let stat = shared.vfs.stat(&aside);
+        if stat
+            .map_err(|e| StorageError::io("look at", &aside, e))?
+            .is_none()
+        {
+            shared
+                .vfs
+                .rename(dir, &aside)
+                .and_then(|()| shared.vfs.sync_dir(&shared.root))
+                .map_err(|e| StorageError::io("set aside", dir, e))?;
+            return Ok(name);
+        }
+        unique = unique.wrapping_add(1);
+    }
+}
+
+/// Opening what a directory holds.
+struct Opening<'a> {
+    shared: &'a Arc<LogShared>,
+    dir: &'a Arc<Path>,
+    known: &'a Known,
+    options: &'a LogOptions,
+}
+
+impl Opening<'_> {
+    fn run(&self, report: &mut LogRecovery) -> Result<Recovered, StorageError> {
+        let vfs = &*self.shared.vfs;
+        let mut listing = Listing::read(vfs, self.dir)?;
+        leftovers::clear(self.shared, self.dir, &mut listing)?;
+        let quick = if self.known.clean {
+            self.take_as_is(&listing)?
+        } else {
+            None
+        };
+        let is_quick = quick.is_some();
+        let mut recovered = match quick {
+            Some(recovered) => recovered,
+            None => self.check(&listing, report)?,
+        };
+        if recovered.segments.is_empty() {
+            let fresh = self.segment(recovered.end, Origin::Fresh);
+            recovered.segments.push(fresh);
+        }
+        recovered.replay.epochs.truncate_from_end(recovered.end);
+        // A snapshot above the end would be taken for one of the batches that come there.
+        let above = listing.snapshots.split_off(&recovered.end.plus(1));
+        for offset in above {
+            dir::remove_if_there(vfs, &dir::file_in(self.dir, offset, dir::SNAPSHOT))?;
+        }
+        if !is_quick && !self.known.synced {
+            for dir in [self.dir, &*self.shared.root] {
+                vfs.sync_dir(dir)
+                    .map_err(|e| StorageError::io("sync the directory", dir, e))?;
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Checks the files.
+    fn check(
+        &self,
+        listing: &Listing,
+        report: &mut LogRecovery,
+    ) -> Result<Recovered, StorageError> {
+        let recovery = Recovery {
+            shared: self.shared,
+            dir: self.dir,
+            known: self.known,
+            rules: LogCore::index_rules(&self.options.config),
+            report,
+        };
+        recovery.run(listing)
+    }
+
+    /// After a clean stop: takes the files as they are, if the last segment ends where the log
+    /// did. `None` where it does not, so that they have to be checked after all.
+    fn take_as_is(&self, listing: &Listing) -> Result<Option<Recovered>, StorageError> {
+        let bases: Vec<Offset> = listing.segments.iter().copied().collect();
+        let mut segments = Segments::with_capacity(bases.len());
+        for (index, base) in bases.iter().copied().enumerate() {
+            let next = bases.get(index + 1).copied();
+            match self.found(base, next)? {
+                Some(segment) => segments.push(segment),
+                None => return Ok(None),
+            }
+        }
+        let first = bases.first().copied().unwrap_or(self.known.recovery_point);
+        let end = segments.last().map_or(first, |last| last.extent().next);
+        if end != self.known.recovery_point {
+            return Ok(None);
+        }
+        let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, end);
+        replay.catch_up(&segments, end)?;
+        Ok(Some(Recovered {
+            segments,
+            start: self.known.log_start.max(first).min(end),
+            end,
+            replay,
+            corrupt: None,
+        }))
+    }
+
+    /// The segment at `base`, which the one at `next` follows; of the last one the end is looked
+    /// up. `None` where its last batches are not what they should be.
+    fn found(
+        &self,
+        base: Offset,
+        next: Option<Offset>,
+    ) -> Result<Option<Arc<Segment>>, StorageError> {
+        let path = dir::file_in(self.dir, base, dir::LOG);
+        let stat = self.shared.vfs.stat(&path);
+        let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
+        let size = stat.map_or(0, |stat| stat.len);
+        let extent = Extent {
+            size,
+            // Until the end is known, everything is within.
+            next: next.unwrap_or(Offset::new(i64::MAX)),
+        };
+        let segment = self.segment(base, Origin::Found(extent));
+        if next.is_none() {
+            let Some(end) = segment.last_offset_in_file() else {
+                return Ok(None);
+            };
+            segment.learn_end(end);
+        }
+        Ok(Some(segment))
+    }
+
+    fn segment(&self, base: Offset, origin: Origin) -> Arc<Segment> {
+        let rules = LogCore::index_rules(&self.options.config);
+        Segment::new(self.shared, self.dir, base, rules, origin)
+    }
+}
+
+impl Segment {
+    /// The offset after the last batch, found from the last index entry on; `None` where what is
+    /// in the file does not end with a whole batch.
+    fn last_offset_in_file(&self) -> Option<Offset> {
+        let size = self.extent().size;
+        let start = self.last_entry().ok()?;
+        let file = self.file().ok()?;
+        let mut next = self.base();
+        let mut walk = Walk::new(&*file, Wait::Allowed, start, size, self.base());
+        while let Some(step) = walk.next().ok()? {
+            next = step.next_offset();
+        }
+        Some(next)
+    }
 }

@@ -7,7 +7,7 @@
 //! an append mutex; the flusher calls them with no lock held that `wrote` needs.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use super::config::FlushMode;
 use super::handles::Handles;
 use crate::clock::Clock;
 use crate::vfs::Vfs;
-use crate::{LogId, Offset, StorageError, Timestamp, TopicId};
+use crate::{Limits, LogId, Offset, StorageError, Timestamp, TopicId};
 
 /// A log as its flusher sees it.
 pub(crate) trait FlushTarget: fmt::Debug + Send + Sync {
@@ -127,6 +127,8 @@ pub(crate) struct LogShared {
     pub(crate) cut_dir: PathBuf,
     /// The flush mode of logs whose config names none.
     pub(crate) flush: FlushMode,
+    /// The bounds of what is read from the disk.
+    pub(crate) limits: Limits,
 }
 
 impl LogShared {
@@ -151,6 +153,11 @@ pub(crate) struct Known {
     pub(crate) durable_end: Offset,
     /// The checkpointed log start offset (`log-start-offset-checkpoint`).
     pub(crate) log_start: Offset,
+    /// The data directory is not of our making: there may be gaps between its segments that were
+    /// never filled. In our own two segments that do not meet have lost what was between them.
+    pub(crate) foreign: bool,
+    /// The whole file system was synced since the unclean stop: nothing that is there can go.
+    pub(crate) synced: bool,
 }
 
 /// The offsets of one log that the store checkpoints.
@@ -227,9 +234,4 @@ pub struct CutTail {
     pub bytes: u64,
     /// Where they are kept.
     pub kept: PathBuf,
-}
-
-/// The path as a name for `what` in a directory; keeps joins of unchecked text out of the log.
-pub(crate) fn file_in(dir: &Path, base: Offset, suffix: &str) -> PathBuf {
-    dir.join(format!("{:020}{suffix}", base.get()))
 }

@@ -6,13 +6,16 @@
 //! nothing of logs, sockets or the time.
 
 mod broker;
+mod delta;
 mod replay;
+mod snapshot;
 mod topic;
 
 #[cfg(test)]
 mod tests;
 
 pub use broker::Broker;
+pub use delta::Delta;
 pub use replay::ReplayError;
 pub use topic::{Partition, Topic};
 

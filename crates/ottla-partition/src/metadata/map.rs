@@ -116,6 +116,97 @@ impl<K: Ord, V> SortedMap<K, V> {
     }
 }
 
+impl<K: Ord, V: PartialEq> SortedMap<K, V> {
+    /// What differs between this map and `newer`, in key order. Chunks that both share are passed
+    /// over, so that this costs little where `newer` came from this map by few changes.
+    pub fn changes<'a>(&'a self, newer: &'a Self) -> Vec<Change<'a, K, V>> {
+        let mut changes = Vec::new();
+        let (mut old, mut new) = (Walk::over(self), Walk::over(newer));
+        loop {
+            Walk::skip_shared(&mut old, &mut new);
+            match (old.entry(), new.entry()) {
+                (None, None) => return changes,
+                (Some((key, value)), Some((new_key, _))) if key < new_key => {
+                    changes.push(Change::Removed(key, value));
+                    old.step();
+                }
+                (Some((key, value)), None) => {
+                    changes.push(Change::Removed(key, value));
+                    old.step();
+                }
+                (Some((key, before)), Some((new_key, after))) if key == new_key => {
+                    if before != after {
+                        changes.push(Change::Changed(key, before, after));
+                    }
+                    old.step();
+                    new.step();
+                }
+                (_, Some((key, value))) => {
+                    changes.push(Change::Added(key, value));
+                    new.step();
+                }
+            }
+        }
+    }
+}
+
+/// One difference between a map and a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a, K, V> {
+    /// The newer map has this entry, the older none of its key.
+    Added(&'a K, &'a V),
+    /// Both have an entry of this key, with these values.
+    Changed(&'a K, &'a V, &'a V),
+    /// The older map had this entry, the newer has none of its key.
+    Removed(&'a K, &'a V),
+}
+
+/// A position in a map.
+struct Walk<'a, K, V> {
+    chunks: &'a [Chunk<K, V>],
+    at: usize,
+}
+
+impl<'a, K, V> Walk<'a, K, V> {
+    fn over(map: &'a SortedMap<K, V>) -> Self {
+        Self {
+            chunks: &map.chunks,
+            at: 0,
+        }
+    }
+
+    fn entry(&self) -> Option<(&'a K, &'a V)> {
+        let (key, value) = self.chunks.first()?.get(self.at)?;
+        Some((key, value))
+    }
+
+    fn step(&mut self) {
+        self.at += 1;
+        if self
+            .chunks
+            .first()
+            .is_some_and(|chunk| self.at == chunk.len())
+        {
+            self.next_chunk();
+        }
+    }
+
+    fn next_chunk(&mut self) {
+        self.chunks = self.chunks.get(1..).unwrap_or_default();
+        self.at = 0;
+    }
+
+    fn skip_shared(old: &mut Self, new: &mut Self) {
+        while let ([a, ..], [b, ..]) = (old.chunks, new.chunks)
+            && (old.at, new.at) == (0, 0)
+            && Arc::ptr_eq(a, b)
+        {
+            old.next_chunk();
+            new.next_chunk();
+        }
+    }
+}
+
 impl<K: Ord + Clone, V: Clone> SortedMap<K, V> {
     /// Sets `key` to `value`; returns the value it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
@@ -253,7 +344,7 @@ impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for SortedMap<K, V> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[derive(Clone, Debug)]
     enum Op {
@@ -283,6 +374,25 @@ mod tests {
         );
     }
 
+    fn assert_changes(
+        old: &SortedMap<u16, u8>,
+        new: &SortedMap<u16, u8>,
+        old_model: &BTreeMap<u16, u8>,
+        new_model: &BTreeMap<u16, u8>,
+    ) {
+        let keys: BTreeSet<&u16> = old_model.keys().chain(new_model.keys()).collect();
+        let expected: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| match (old_model.get(key), new_model.get(key)) {
+                (Some(a), Some(b)) if a == b => None,
+                (Some(a), Some(b)) => Some(Change::Changed(key, a, b)),
+                (Some(a), None) => Some(Change::Removed(key, a)),
+                (None, b) => Some(Change::Added(key, b?)),
+            })
+            .collect();
+        assert_eq!(old.changes(new), expected);
+    }
+
     proptest! {
         #[test]
         fn behaves_as_a_tree_map_and_never_changes_a_clone(
@@ -308,8 +418,10 @@ mod tests {
             }
             assert_same(&map, &model);
             prop_assert!(map.range_from(&from).eq(model.range(from..)));
-            for (map, model) in &kept {
-                assert_same(map, model);
+            for (kept, kept_model) in &kept {
+                assert_same(kept, kept_model);
+                assert_changes(kept, &map, kept_model, &model);
+                assert_changes(&map, kept, &model, kept_model);
             }
         }
     }

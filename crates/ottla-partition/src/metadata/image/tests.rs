@@ -1,3 +1,5 @@
+mod properties;
+
 use ottla_log::{LeaderEpoch, Offset, ProducerId, TopicId, TopicName};
 
 use super::*;

@@ -1,0 +1,339 @@
+//! Appending batches: as the leader, who gives offsets, and as a follower, who keeps them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::boundaries::Boundary;
+use super::config::FlushMode;
+use super::core::{Appender, LogCore};
+use super::errors::AppendError;
+use super::seam::{LogShared, Written};
+use crate::batch::{AssignedBatches, BatchError, BatchHeader, Records, ValidBatches};
+use crate::derived::Derived;
+use crate::producer_state::{Origin, Verdict};
+use crate::segment::Segment;
+use crate::{LeaderEpoch, Offset, StorageError, Timestamp};
+
+/// What must hold for an append to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// Nothing.
+    #[default]
+    Any,
+    /// The next offset of the log is this one: nobody else appended in between.
+    NextOffset(Offset),
+}
+
+/// What a leader appends with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LeaderAppend {
+    /// The time.
+    pub now: Timestamp,
+    /// The leader's epoch, which the batches get.
+    pub leader_epoch: LeaderEpoch,
+    /// What must hold.
+    pub condition: Condition,
+    /// Whose batches they are.
+    pub origin: Origin,
+    /// The producer's transaction protocol (KIP-890): 0, 1 or 2.
+    pub transaction_version: i16,
+}
+
+impl LeaderAppend {
+    /// Appends a client's batches, whatever the next offset is.
+    #[must_use]
+    pub fn new(now: Timestamp, leader_epoch: LeaderEpoch) -> Self {
+        Self {
+            now,
+            leader_epoch,
+            condition: Condition::Any,
+            origin: Origin::Client,
+            transaction_version: 0,
+        }
+    }
+}
+
+/// What came of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The offset of the first record.
+    pub base_offset: Offset,
+    /// The offset of the last record.
+    pub last_offset: Offset,
+    /// The append is durable once the durable end reaches this; also for a duplicate, whose
+    /// original may not be durable yet.
+    pub end: Offset,
+    /// The time the records got, where the log stamps them (`LogAppendTime`).
+    pub log_append_time: Option<Timestamp>,
+    /// The log start offset.
+    pub log_start: Offset,
+    /// Nothing was appended: the producer repeats a batch, and the offsets are those of the first
+    /// time.
+    pub duplicate: bool,
+}
+
+impl LogCore {
+    /// Appends batches as the leader: gives them the next offsets and the leader's epoch.
+    pub(crate) fn append_as_leader(
+        &self,
+        batches: ValidBatches,
+        context: &LeaderAppend,
+    ) -> Result<Appended, AppendError> {
+        let reservation = self.reserve(batches.bytes().len())?;
+        let mut appender = self.appender.lock();
+        self.check_appendable()?;
+        if let Some(duplicate) = self.check_producer(&appender, &batches, context)? {
+            return Ok(duplicate);
+        }
+        let ends = self.ends();
+        if let Condition::NextOffset(expected) = context.condition
+            && expected != ends.end
+        {
+            return Err(AppendError::Condition {
+                id: self.id.clone(),
+                expected,
+                end: ends.end,
+            });
+        }
+        let latest = self.latest_epoch().unwrap_or(LeaderEpoch::NONE);
+        if context.leader_epoch < latest {
+            return Err(AppendError::FencedLeaderEpoch {
+                id: self.id.clone(),
+                asked: context.leader_epoch,
+                latest,
+            });
+        }
+        let assigned = batches.into_assigned(ends.end, context.leader_epoch)?;
+        self.write(&mut appender, &assigned, context.now, reservation)?;
+        drop(appender);
+        self.tell_if_durable();
+        Ok(Appended {
+            base_offset: assigned.base_offset(),
+            last_offset: assigned.last_offset(),
+            end: assigned.next_offset(),
+            log_append_time: None,
+            log_start: ends.start,
+            duplicate: false,
+        })
+    }
+
+    /// Appends batches as a follower: offsets and epochs stay as the leader gave them. Offsets may
+    /// leave gaps, but not go back.
+    pub(crate) fn append_as_follower(
+        &self,
+        batches: ValidBatches,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let reservation = self.reserve(batches.bytes().len())?;
+        let mut appender = self.appender.lock();
+        self.check_appendable()?;
+        let assigned = batches.into_replicated()?;
+        let ends = self.ends();
+        if assigned.base_offset() < ends.end {
+            return Err(AppendError::OutOfOrder {
+                id: self.id.clone(),
+                base: assigned.base_offset(),
+                end: ends.end,
+            });
+        }
+        self.write(&mut appender, &assigned, now, reservation)?;
+        drop(appender);
+        self.tell_if_durable();
+        Ok(Appended {
+            base_offset: assigned.base_offset(),
+            last_offset: assigned.last_offset(),
+            end: assigned.next_offset(),
+            log_append_time: None,
+            log_start: ends.start,
+            duplicate: false,
+        })
+    }
+
+    /// Takes room in the dirty budget; gives it back when dropped.
+    fn reserve(&self, bytes: usize) -> Result<Reservation<'_>, AppendError> {
+        let bytes = bytes as u64;
+        match self.shared.flusher.reserve(bytes) {
+            Ok(()) => Ok(Reservation {
+                shared: &self.shared,
+                bytes,
+            }),
+            Err(cause) => Err(AppendError::Storage((*cause).clone())),
+        }
+    }
+
+    fn check_appendable(&self) -> Result<(), AppendError> {
+        if let Some(gone) = self.health.gone() {
+            return Err(AppendError::gone(gone, &self.id));
+        }
+        match self.health.append_fault() {
+            None => Ok(()),
+            Some(fault) => Err(AppendError::Storage(fault)),
+        }
+    }
+
+    /// Whether each batch is its producer's next one; the answer where one is a repetition.
+    fn check_producer(
+        &self,
+        appender: &Appender,
+        batches: &ValidBatches,
+        context: &LeaderAppend,
+    ) -> Result<Option<Appended>, AppendError> {
+        for header in batches.headers() {
+            if header.attributes.is_control() {
+                continue;
+            }
+            let producers = &appender.producers;
+            let verdict = producers.check(header, context.origin, context.transaction_version)?;
+            if let Verdict::Duplicate {
+                base_offset,
+                last_offset,
+                timestamp: _,
+            } = verdict
+            {
+                return Ok(Some(Appended {
+                    base_offset,
+                    last_offset,
+                    end: last_offset.plus(1),
+                    log_append_time: None,
+                    log_start: self.ends().start,
+                    duplicate: true,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes batches with their final offsets at the end of the log, and publishes them.
+    pub(super) fn write(
+        &self,
+        appender: &mut Appender,
+        batches: &AssignedBatches,
+        now: Timestamp,
+        reservation: Reservation<'_>,
+    ) -> Result<(), AppendError> {
+        self.check_markers(batches)?;
+        let bytes = batches.bytes();
+        let segment = self.segment_for(appender, batches, now)?;
+        self.make_dir(appender)?;
+        let position = segment.extent().size;
+        let is_new = !segment.is_created();
+        let file = segment.open_for_append()?;
+        if is_new {
+            self.names_dirty.store(true, Ordering::Release);
+        }
+        if let Err(error) = segment.write(&file, bytes) {
+            return Err(self.undo(&segment, error).into());
+        }
+
+        segment.added(batches.headers());
+        let end = batches.next_offset();
+        self.apply(appender, batches);
+        self.boundaries.lock().push(Boundary {
+            offset: end,
+            segment: segment.base(),
+            position: segment.extent().size,
+        });
+        let flush = self.flush_mode(&appender.config);
+        let first_unstable = appender.producers.first_unstable();
+        self.ends.update(|ends| {
+            ends.end = end;
+            ends.first_unstable = first_unstable;
+            if flush == FlushMode::Os {
+                ends.durable = end;
+            }
+        });
+        reservation.spend(bytes.len() as u64);
+        let written = Written {
+            segment_base: segment.base(),
+            position,
+            bytes: bytes.clone(),
+            end,
+            created: !std::mem::replace(&mut appender.noted, true),
+            flush,
+        };
+        self.shared.flusher.wrote(&self.target(), written);
+        Ok(())
+    }
+
+    /// Looks into control batches before anything is written: what follows must not fail.
+    fn check_markers(&self, batches: &AssignedBatches) -> Result<(), BatchError> {
+        for (header, batch) in batches.batches() {
+            if header.attributes.is_control() {
+                let records = Records::open(header, &batch, &self.shared.limits)?;
+                records.iter().next().transpose()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes written batches into what is derived from them.
+    fn apply(&self, appender: &mut Appender, batches: &AssignedBatches) {
+        for (header, batch) in batches.batches() {
+            let applied = appender
+                .producers
+                .apply(header, &batch, &self.shared.limits);
+            applied.expect("control records were looked into before the write");
+        }
+        let mut epochs = self.epochs.lock();
+        for header in batches.headers() {
+            let news = epochs.cache.assign(header.leader_epoch, header.base_offset);
+            epochs.dirty |= news;
+        }
+    }
+
+    /// After a failed write: cuts the file back. Where that is not possible, or where the device
+    /// is to blame rather than its fullness, the log goes offline.
+    fn undo(&self, segment: &Segment, error: StorageError) -> StorageError {
+        let cut = segment.cut_back();
+        let cause = match cut {
+            Ok(()) if error.is_recoverable() => return error,
+            Ok(()) => Arc::new(error),
+            Err(cut_error) => Arc::new(cut_error),
+        };
+        self.fail(&cause);
+        StorageError::Offline(cause)
+    }
+
+    /// In `Os` mode the append itself moved the durable end.
+    fn tell_if_durable(&self) {
+        let ends = self.ends();
+        if ends.durable == ends.end {
+            self.observers.durable(ends);
+        }
+    }
+}
+
+/// Room in the dirty budget for one append.
+#[derive(Debug)]
+pub(super) struct Reservation<'a> {
+    shared: &'a LogShared,
+    bytes: u64,
+}
+
+impl Reservation<'_> {
+    /// `bytes` were written: they belong to the flusher now.
+    fn spend(mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.shared.flusher.reserve_more(bytes - self.bytes);
+            self.bytes = bytes;
+        }
+        self.bytes -= bytes;
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.shared.flusher.unreserve(self.bytes);
+        }
+    }
+}
+
+/// The largest timestamp of some batches.
+pub(super) fn largest_timestamp(headers: &[BatchHeader]) -> Timestamp {
+    let timestamps = headers.iter().map(|header| header.max_timestamp);
+    timestamps.max().unwrap_or(Timestamp::NONE)
+}

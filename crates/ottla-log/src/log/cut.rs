@@ -1,0 +1,157 @@
+//! Cutting off a torn tail, which is kept aside: nothing is dropped silently.
+
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+
+use super::dir;
+use super::seam::{CutTail, LogShared};
+use crate::vfs::{File, OpenMode, Vfs};
+use crate::{Offset, StorageError};
+
+/// How much is copied at once.
+const CHUNK: usize = 1 << 20;
+
+/// What is to be cut: the end of one segment, and whole segments behind it.
+#[derive(Debug)]
+pub(super) struct Cut {
+    within: Option<(Offset, u64)>,
+    whole: Vec<Offset>,
+}
+
+impl Cut {
+    /// The segment at `base` from `position` on, and the segments at `followers`.
+    pub(super) fn within(base: Offset, position: u64, followers: &[Offset]) -> Self {
+        Self {
+            within: Some((base, position)),
+            whole: followers.to_vec(),
+        }
+    }
+
+    /// The segments at `bases`.
+    pub(super) fn before(bases: &[Offset]) -> Self {
+        Self {
+            within: None,
+            whole: bases.to_vec(),
+        }
+    }
+
+    /// Keeps the bytes aside, durably, and only then cuts. Answers where they were; `None` where
+    /// there was no byte.
+    pub(super) fn run(
+        &self,
+        shared: &LogShared,
+        log_dir: &Path,
+    ) -> Result<Option<CutTail>, StorageError> {
+        let vfs = &*shared.vfs;
+        let mut tail: Option<CutTail> = None;
+        let parts = self
+            .within
+            .into_iter()
+            .chain(self.whole.iter().map(|base| (*base, 0)));
+        for (base, position) in parts {
+            let path = dir::file_in(log_dir, base, dir::LOG);
+            let opened = vfs.open(&path, OpenMode::Write);
+            let file = opened.map_err(|e| StorageError::io("open", &path, e))?;
+            let kept = keep(shared, log_dir, &path, &*file, position)?;
+            match (&mut tail, kept) {
+                (_, None) => {}
+                (Some(tail), Some((_, bytes))) => tail.bytes += bytes,
+                (None, Some((kept, bytes))) => {
+                    tail = Some(CutTail {
+                        path,
+                        position,
+                        bytes,
+                        kept,
+                    });
+                }
+            }
+        }
+        if tail.is_some() {
+            sync_dir(vfs, &shared.cut_dir)?;
+        }
+        // From the last to the first: a crash in between leaves a tail that is torn all the same.
+        for base in self.whole.iter().rev() {
+            for suffix in dir::SEGMENT_SUFFIXES {
+                dir::remove_if_there(vfs, &dir::file_in(log_dir, *base, suffix))?;
+            }
+        }
+        sync_dir(vfs, log_dir)?;
+        if let Some((base, position)) = self.within {
+            let path = dir::file_in(log_dir, base, dir::LOG);
+            let opened = vfs.open(&path, OpenMode::Write);
+            opened
+                .and_then(|file| {
+                    file.set_len(position)?;
+                    file.sync_data()
+                })
+                .map_err(|e| StorageError::io("cut", &path, e))?;
+        }
+        Ok(tail)
+    }
+}
+
+/// Copies what `file` has from `position` on into a file of its own; `None` where it has nothing.
+fn keep(
+    shared: &LogShared,
+    log_dir: &Path,
+    path: &Path,
+    file: &dyn File,
+    position: u64,
+) -> Result<Option<(PathBuf, u64)>, StorageError> {
+    let len = file
+        .len()
+        .map_err(|e| StorageError::io("look at", path, e))?;
+    if len <= position {
+        return Ok(None);
+    }
+    make_cut_dir(shared)?;
+    let log = log_dir.file_name().unwrap_or_default().to_string_lossy();
+    let segment = path.file_stem().unwrap_or_default().to_string_lossy();
+    let (kept, copy) = new_file(shared, &format!("{log}.{segment}.{position}"))?;
+    let copied = (|| {
+        let mut at = position;
+        let mut chunk = vec![0; CHUNK];
+        while at < len {
+            let want = CHUNK.min(usize::try_from(len - at).unwrap_or(CHUNK));
+            let part = chunk.get_mut(..want).unwrap_or_default();
+            file.read_exact_at(part, at)?;
+            copy.write_all_at(&mut [IoSlice::new(part)], at - position)?;
+            at += want as u64;
+        }
+        copy.sync_data()
+    })();
+    copied.map_err(|e| StorageError::io("copy a cut tail to", &kept, e))?;
+    Ok(Some((kept, len - position)))
+}
+
+/// A file in the directory of cut tails whose name no earlier one has.
+fn new_file(
+    shared: &LogShared,
+    stem: &str,
+) -> Result<(PathBuf, std::sync::Arc<dyn File>), StorageError> {
+    let mut number = 0_u64;
+    loop {
+        let path = shared.cut_dir.join(format!("{stem}.{number}.cut"));
+        match shared.vfs.open(&path, OpenMode::CreateNew) {
+            Ok(file) => return Ok((path, file)),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(e) => return Err(StorageError::io("create", &path, e)),
+        }
+    }
+}
+
+fn make_cut_dir(shared: &LogShared) -> Result<(), StorageError> {
+    let path = &shared.cut_dir;
+    match shared.vfs.create_dir(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(e) => return Err(StorageError::io("make the directory", path, e)),
+        Ok(()) => {}
+    }
+    path.parent()
+        .map_or(Ok(()), |parent| sync_dir(&*shared.vfs, parent))
+}
+
+fn sync_dir(vfs: &dyn Vfs, path: &Path) -> Result<(), StorageError> {
+    vfs.sync_dir(path)
+        .map_err(|e| StorageError::io("sync the directory", path, e))
+}

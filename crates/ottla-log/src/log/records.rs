@@ -1,0 +1,114 @@
+//! Iterating over a log's records.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::core::LogCore;
+use super::errors::ReadError;
+use super::read::Bound;
+use crate::Offset;
+use crate::batch::{BatchHeader, OwnedRecords, Records};
+use crate::record::OwnedRecord;
+
+/// How much is read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// The data records of a log from an offset on, in order, up to a bound. Control records are
+/// passed over; so are no others, those of aborted transactions included.
+///
+/// Ends where the bound is at the time, and goes on when it is asked again after the log grew.
+/// After an error it does not go on.
+#[derive(Debug)]
+pub struct LogRecords {
+    core: Arc<LogCore>,
+    bound: Bound,
+    /// The next record has this offset or a larger one.
+    next: Offset,
+    /// Batches that were read and not opened yet.
+    batches: Bytes,
+    records: Option<(Offset, OwnedRecords)>,
+    failed: bool,
+}
+
+impl LogRecords {
+    pub(super) const fn new(core: Arc<LogCore>, from: Offset, bound: Bound) -> Self {
+        Self {
+            core,
+            bound,
+            next: from,
+            batches: Bytes::new(),
+            records: None,
+            failed: false,
+        }
+    }
+
+    /// Opens the next data batch; `false` at the bound.
+    fn open(&mut self) -> Result<bool, ReadError> {
+        loop {
+            if self.batches.is_empty() {
+                let slice = self.core.read(self.next, READ_BYTES, self.bound)?;
+                if slice.is_empty() {
+                    return Ok(false);
+                }
+                self.batches = slice.bytes()?;
+            }
+            // The log checked the batches when it read them.
+            let malformed = |cause| ReadError::Batch {
+                base: self.next,
+                cause,
+            };
+            let header = BatchHeader::parse(&self.batches).map_err(malformed)?;
+            let size = header.size_bytes().min(self.batches.len());
+            let batch = self.batches.split_to(size);
+            if header.attributes.is_control() || header.record_count == 0 {
+                self.next = self.next.max(header.next_offset());
+                continue;
+            }
+            let limits = &self.core.shared.limits;
+            let records = Records::open(&header, &batch, limits).map_err(malformed)?;
+            self.records = Some((header.next_offset(), records.into_iter()));
+            return Ok(true);
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<OwnedRecord>, ReadError> {
+        loop {
+            if let Some((next, records)) = &mut self.records {
+                match records.next() {
+                    Some(Ok(record)) if record.offset < self.next => continue,
+                    Some(Ok(record)) => {
+                        self.next = record.offset.plus(1);
+                        return Ok(Some(record));
+                    }
+                    Some(Err(cause)) => {
+                        return Err(ReadError::Batch {
+                            base: self.next,
+                            cause,
+                        });
+                    }
+                    None => {
+                        self.next = self.next.max(*next);
+                        self.records = None;
+                    }
+                }
+            }
+            if !self.open()? {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Iterator for LogRecords {
+    type Item = Result<OwnedRecord, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step();
+        self.failed = step.is_err();
+        step.transpose()
+    }
+}

@@ -1,0 +1,110 @@
+//! What is derived from a log's batches, made anew at open: from the newest files that fit, and
+//! the batches behind them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::dir;
+use super::seam::LogShared;
+use crate::batch::{BatchError, BatchHeader};
+use crate::checkpoint;
+use crate::derived::Derived;
+use crate::epoch_cache::LeaderEpochCache;
+use crate::producer_state::ProducerState;
+use crate::segment::{Segment, Wait, Walk};
+use crate::{Limits, Offset, StorageError};
+
+/// A producer snapshot is no larger: 64 bytes for each of more producers than are ever kept.
+const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
+
+/// Epochs and producers while they are being made anew.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) epochs: LeaderEpochCache,
+    /// Batches below it are in `epochs` already.
+    epochs_from: Offset,
+    pub(super) producers: ProducerState,
+    limits: Limits,
+}
+
+impl Replay {
+    /// The state of the files that tell of the log up to `upto` at most; `start` is the first
+    /// offset of the log's first segment. A file that cannot be read is as good as missing:
+    /// the batches have it all.
+    pub(super) fn load(
+        shared: &LogShared,
+        log_dir: &Path,
+        snapshots: &BTreeSet<Offset>,
+        start: Offset,
+        upto: Offset,
+    ) -> Self {
+        let limits = shared.limits.clone();
+        let read = |path: &Path, max| checkpoint::read(&*shared.vfs, path, max).ok().flatten();
+        let epochs = read(&log_dir.join(dir::EPOCHS), limits.checkpoint_bytes_max)
+            .and_then(|bytes| LeaderEpochCache::load(&bytes, upto, &limits).ok());
+        let producers = snapshots.range(..=upto).rev().find_map(|offset| {
+            let path = dir::file_in(log_dir, *offset, dir::SNAPSHOT);
+            let bytes = read(&path, SNAPSHOT_BYTES_MAX)?;
+            ProducerState::load(&bytes, *offset, &limits).ok()
+        });
+        Self {
+            epochs_from: if epochs.is_some() { upto } else { start },
+            epochs: epochs.unwrap_or_default(),
+            producers: producers.unwrap_or_else(|| ProducerState::new(start, &limits)),
+            limits,
+        }
+    }
+
+    /// Takes in the next batch.
+    pub(super) fn apply(&mut self, header: &BatchHeader, batch: &Bytes) -> Result<(), BatchError> {
+        if header.base_offset >= self.epochs_from {
+            self.epochs.assign(header.leader_epoch, header.base_offset);
+        }
+        self.producers.apply(header, batch, &self.limits)
+    }
+
+    /// Takes in the batches of `segments` below `upto` that the files did not tell of.
+    pub(super) fn catch_up(
+        &mut self,
+        segments: &[std::sync::Arc<Segment>],
+        upto: Offset,
+    ) -> Result<(), StorageError> {
+        let from = self.epochs_from.min(self.producers.end());
+        if from >= upto {
+            return Ok(());
+        }
+        for segment in segments {
+            if segment.extent().next > from && segment.base() < upto {
+                self.walk(segment, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the batches of `segment` from `from` on by their headers; of control batches, which
+    /// are looked into, the bytes are read.
+    fn walk(&mut self, segment: &Segment, from: Offset) -> Result<(), StorageError> {
+        let size = segment.extent().size;
+        let found = segment.find(from.max(segment.base()), size, Wait::Allowed);
+        let Some(first) = found.map_err(|e| segment.walk_error(e))? else {
+            return Ok(());
+        };
+        let file = segment.file()?;
+        let mut walk = Walk::new(&*file, Wait::Allowed, first.position, size, segment.base());
+        while let Some(step) = walk.next().map_err(|e| segment.walk_error(e))? {
+            let batch = if step.header.attributes.is_control() {
+                let len = step.header.size_bytes() as u64;
+                segment
+                    .read(&*file, step.position, len, Wait::Allowed)
+                    .map_err(|e| segment.walk_error(e))?
+            } else {
+                Bytes::new()
+            };
+            self.apply(&step.header, &batch)
+                .map_err(|e| segment.corrupt(step.position, e.to_string()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Where the next batch goes: the directory that is made with the first one, and new segments.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::append::largest_timestamp;
+use super::core::{Appender, LogCore};
+use super::dir;
+use super::errors::AppendError;
+use crate::batch::AssignedBatches;
+use crate::derived::Derived;
+use crate::segment::{Origin, Segment, Wait, Walk};
+use crate::{Offset, StorageError, Timestamp};
+
+impl LogCore {
+    /// Makes the log's directory if this is its first append. Nothing of it is synced here: the
+    /// flusher's note that the log has data comes with the data.
+    pub(super) fn make_dir(&self, appender: &mut Appender) -> Result<(), StorageError> {
+        if appender.has_dir {
+            return Ok(());
+        }
+        dir::create(&*self.shared.vfs, &self.dir, self.topic_id)?;
+        self.names_dirty.store(true, Ordering::Release);
+        self.new_dir.store(true, Ordering::Release);
+        appender.has_dir = true;
+        Ok(())
+    }
+
+    /// The segment for `batches`: the active one, or a new one where it has to end.
+    pub(super) fn segment_for(
+        &self,
+        appender: &mut Appender,
+        batches: &AssignedBatches,
+        now: Timestamp,
+    ) -> Result<Arc<Segment>, AppendError> {
+        let size = batches.bytes().len();
+        let segment_bytes = appender.config.segment_bytes;
+        if size > segment_bytes as usize {
+            return Err(AppendError::LargerThanSegment {
+                size,
+                segment_bytes,
+            });
+        }
+        let active = self.active();
+        active.activate()?;
+        let extent = active.extent();
+        let out_of_reach = batches.last_offset().get() - active.base().get() > i64::from(i32::MAX);
+        let has_to_end = extent.size > 0
+            && (extent.size + size as u64 > u64::from(segment_bytes)
+                || active.is_index_full()
+                || self.is_over_time(appender, &active, batches, now)?);
+        let segment = if out_of_reach {
+            self.roll(appender, batches.base_offset())?
+        } else if has_to_end {
+            // At the log end, also where a follower's batch leaves a gap: so two segments that do
+            // not meet tell a recovery that something is missing between them.
+            self.roll(appender, extent.next)?
+        } else {
+            active
+        };
+        if segment.extent().size == 0 {
+            let first = batches.headers().first().map(|header| header.max_timestamp);
+            appender.first_timestamp = first;
+        }
+        appender.rolled_at.get_or_insert(now);
+        Ok(segment)
+    }
+
+    /// Whether the active segment would span more than `segment.ms`: by the timestamps of its
+    /// first and the new batches or, where those have none, by the clock.
+    fn is_over_time(
+        &self,
+        appender: &mut Appender,
+        active: &Segment,
+        batches: &AssignedBatches,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let newest = largest_timestamp(batches.headers());
+        Ok(self.waited(appender, active, newest, now)? > time_max(appender))
+    }
+
+    /// How many milliseconds the active segment spans.
+    fn waited(
+        &self,
+        appender: &mut Appender,
+        active: &Segment,
+        newest: Timestamp,
+        now: Timestamp,
+    ) -> Result<i64, StorageError> {
+        let first = match appender.first_timestamp {
+            Some(first) => first,
+            None => *appender.first_timestamp.insert(active.first_timestamp()?),
+        };
+        let rolled_at = *appender.rolled_at.get_or_insert(now);
+        Ok(if first >= Timestamp::new(0) {
+            newest.get().saturating_sub(first.get())
+        } else {
+            now.get().saturating_sub(rolled_at.get())
+        })
+    }
+
+    /// Ends the active segment and begins a new one at `base`. The old one's index files, the
+    /// snapshot of the producers and the syncs are left to the background.
+    fn roll(&self, appender: &mut Appender, base: Offset) -> Result<Arc<Segment>, StorageError> {
+        let active = self.active();
+        let rules = Self::index_rules(&appender.config);
+        let next = Segment::new(&self.shared, &self.dir, base, rules, Origin::Fresh);
+        next.activate()?;
+        let mut segments = Vec::clone(&self.segments.load());
+        if active.extent().size > 0 {
+            active.seal();
+            let snapshot = appender.producers.snapshot();
+            self.pending.lock().snapshots.push((base, snapshot));
+        } else {
+            // Nothing was ever in it.
+            segments.pop();
+            if active.is_created() {
+                active.remove()?;
+                active.delete_files()?;
+            }
+        }
+        segments.push(Arc::clone(&next));
+        self.segments.store(Arc::new(segments));
+        appender.first_timestamp = None;
+        appender.rolled_at = None;
+        Ok(next)
+    }
+
+    /// Ends the active segment where it spans more than `segment.ms` by the clock, so that what
+    /// works on whole sealed segments gets on with a log that is not written to any more.
+    pub(super) fn roll_if_old(&self, now: Timestamp) -> Result<bool, StorageError> {
+        let mut appender = self.appender.lock();
+        let active = self.active();
+        let extent = active.extent();
+        if extent.size == 0 || self.health.append_fault().is_some() {
+            return Ok(false);
+        }
+        if self.waited(&mut appender, &active, now, now)? <= time_max(&appender) {
+            return Ok(false);
+        }
+        self.roll(&mut appender, extent.next)?;
+        Ok(true)
+    }
+}
+
+impl Segment {
+    /// The largest timestamp of the first batch.
+    fn first_timestamp(&self) -> Result<Timestamp, StorageError> {
+        let file = self.file()?;
+        let size = self.extent().size;
+        let mut walk = Walk::new(&*file, Wait::Allowed, 0, size, self.base());
+        let first = walk.next().map_err(|e| self.walk_error(e))?;
+        Ok(first.map_or(Timestamp::NONE, |step| step.header.max_timestamp))
+    }
+}
+
+/// How many milliseconds a segment may span.
+fn time_max(appender: &Appender) -> i64 {
+    let config = &appender.config;
+    let span: Duration = config.segment_ms.saturating_sub(config.segment_jitter);
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}

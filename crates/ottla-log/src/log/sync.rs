@@ -1,0 +1,161 @@
+//! A log as its flusher sees it: what becomes durable, and what is written in the background.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::core::LogCore;
+use super::dir;
+use super::health::Gone;
+use super::seam::{Checkpoints, FlushTarget, SyncedFiles};
+use crate::derived::Derived;
+use crate::vfs::OpenMode;
+use crate::{LogId, Offset, StorageError, TopicId};
+
+impl FlushTarget for LogCore {
+    fn id(&self) -> &LogId {
+        &self.id
+    }
+
+    fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    fn round_done(&self, end: Offset) {
+        let before = self.ends.load().durable;
+        let ends = self.ends.update(|ends| {
+            // A truncation may have come in between.
+            ends.durable = ends.durable.max(end.min(ends.end));
+        });
+        if ends.durable > before {
+            self.observers.durable(ends);
+        }
+    }
+
+    fn sync_files(&self) -> Result<SyncedFiles, StorageError> {
+        let mut syncing = self.syncing.lock();
+        // What is published now was written before, so the syncs below cover it.
+        let end = self.ends.load().end;
+        if self.health.gone() == Some(Gone::Deleted) {
+            // The directory has another name by now, or none.
+            return Ok(SyncedFiles {
+                end,
+                new_dir: false,
+            });
+        }
+        let new_dir = self.new_dir.swap(false, Ordering::AcqRel);
+        if new_dir {
+            self.sync_metadata()?;
+        }
+        for segment in self.segments.load_full().iter() {
+            segment.sync()?;
+        }
+        match self.write_derived() {
+            // It can be made anew from the segments, and is written when there is space again.
+            Err(StorageError::NoSpace { .. }) if self.health.gone().is_none() => {}
+            written => written?,
+        }
+        self.sync_names()?;
+        syncing.recovery_point = end;
+        Ok(SyncedFiles { end, new_dir })
+    }
+
+    fn failed(&self, cause: &Arc<StorageError>) {
+        self.fail(cause);
+    }
+}
+
+impl LogCore {
+    /// Takes the log offline, and tells the observers if it was not.
+    pub(super) fn fail(&self, cause: &Arc<StorageError>) {
+        if self.health.fail(cause) {
+            tracing::error!(log = %self.id, %cause, "the log is offline until a restart");
+            self.observers.failed(cause);
+        }
+    }
+
+    /// After the store's last flush round: syncs the files, writes the active segment's indexes
+    /// and a producer snapshot, and refuses everything from now on. The answer's
+    /// `recovery_point` is the log end.
+    pub(crate) fn close(&self) -> Result<Checkpoints, StorageError> {
+        let appender = self.appender.lock();
+        self.health.leave(Gone::Closed);
+        if let Some(fault) = self.health.append_fault() {
+            return Err(fault);
+        }
+        if appender.has_dir {
+            self.active().seal();
+            let end = self.ends().end;
+            let path = dir::file_in(&self.dir, end, dir::SNAPSHOT);
+            // It is there where nothing was appended since the last close.
+            if self
+                .shared
+                .vfs
+                .stat(&path)
+                .is_ok_and(|found| found.is_none())
+            {
+                let snapshot = appender.producers.snapshot();
+                self.pending.lock().snapshots.push((end, snapshot));
+            }
+            self.sync_files()?;
+        }
+        drop(appender);
+        Ok(self.checkpoints())
+    }
+
+    /// Writes what is derived from the segments and behind: index files of sealed segments,
+    /// producer snapshots, the leader epochs.
+    fn write_derived(&self) -> Result<(), StorageError> {
+        for segment in self.segments.load_full().iter() {
+            if !segment.is_active() && segment.is_created() && segment.write_indexes()? {
+                self.names_dirty.store(true, Ordering::Release);
+            }
+        }
+        self.write_snapshots()?;
+        self.write_epochs()
+    }
+
+    fn write_snapshots(&self) -> Result<(), StorageError> {
+        loop {
+            let Some((offset, bytes)) = self.pending.lock().snapshots.first().cloned() else {
+                return Ok(());
+            };
+            let path = dir::file_in(&self.dir, offset, dir::SNAPSHOT);
+            dir::write_complete(&*self.shared.vfs, &path, &bytes)?;
+            self.names_dirty.store(true, Ordering::Release);
+            let mut pending = self.pending.lock();
+            pending.snapshots.retain(|(written, _)| *written != offset);
+        }
+    }
+
+    fn write_epochs(&self) -> Result<(), StorageError> {
+        let bytes = {
+            let mut epochs = self.epochs.lock();
+            if !std::mem::replace(&mut epochs.dirty, false) {
+                return Ok(());
+            }
+            epochs.cache.snapshot()
+        };
+        let path = self.dir.join(dir::EPOCHS);
+        dir::write_complete(&*self.shared.vfs, &path, &bytes).inspect_err(|_| {
+            self.epochs.lock().dirty = true;
+        })?;
+        self.names_dirty.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the names in the log's directory durable, where one changed.
+    pub(super) fn sync_names(&self) -> Result<(), StorageError> {
+        if !self.names_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let synced = self.shared.vfs.sync_dir(&self.dir);
+        synced.map_err(|e| StorageError::io("sync the directory", &self.dir, e))
+    }
+
+    fn sync_metadata(&self) -> Result<(), StorageError> {
+        let path = self.dir.join(dir::METADATA);
+        let file = self.shared.vfs.open(&path, OpenMode::Read);
+        file.and_then(|file| file.sync_data())
+            .map_err(|e| StorageError::io("sync", &path, e))
+    }
+}

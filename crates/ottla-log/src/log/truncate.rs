@@ -1,0 +1,239 @@
+//! Cutting a log: at its end, where a follower diverged, and at its start, where records go.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::core::{Appender, LogCore, Segments};
+use super::dir::{self, Listing};
+use super::errors::TruncateError;
+use super::replay::Replay;
+use super::seam::Maintenance;
+use crate::derived::{Derived, Rewind};
+use crate::segment::{Extent, Segment, Wait};
+use crate::{Offset, StorageError, Timestamp};
+
+impl LogCore {
+    /// Cuts off everything from `to` on, and the whole batch that `to` lies within. Only for what
+    /// is not committed: a reader bounded by the high watermark never notices.
+    pub(crate) fn truncate_to(&self, to: Offset) -> Result<(), TruncateError> {
+        let mut appender = self.appender.lock();
+        self.check_cuttable()?;
+        let ends = self.ends();
+        if to >= ends.end {
+            return Ok(());
+        }
+        if to < ends.start {
+            return Err(self.no_such_offset(to));
+        }
+        let segments = self.segments.load_full();
+        let index = segments.partition_point(|segment| segment.base() <= to);
+        let Some((keep, later)) = segments
+            .split_at_checked(index)
+            .and_then(|(keep, later)| Some((keep.last()?, later)))
+        else {
+            return Err(self.no_such_offset(to));
+        };
+        let cut = cut_of(keep, to)?;
+        self.shared
+            .flusher
+            .settle(&self.target(), cut.next)
+            .map_err(|e| (*e).clone())?;
+        let kept = segments.get(..index).unwrap_or_default().to_vec();
+        let done = self.cut_end(&mut appender, kept, later, cut);
+        done.map_err(|error| {
+            // Half cut: what the files hold and what is known of them differ.
+            let cause = Arc::new(error);
+            self.fail(&cause);
+            StorageError::Offline(cause)
+        })?;
+        Ok(())
+    }
+
+    fn cut_end(
+        &self,
+        appender: &mut Appender,
+        kept: Segments,
+        later: &[Arc<Segment>],
+        cut: Extent,
+    ) -> Result<(), StorageError> {
+        let mut syncing = self.syncing.lock();
+        let to = cut.next;
+        self.ends.update(|ends| {
+            ends.end = to;
+            ends.durable = ends.durable.min(to);
+        });
+        self.boundaries.lock().truncate(to);
+        let keep = kept.last().map(Arc::clone);
+        self.segments.store(Arc::new(kept));
+        // From here on a reader that goes by the old ends reads again.
+        self.truncations.fetch_add(1, Ordering::AcqRel);
+
+        for segment in later.iter().rev() {
+            segment.remove()?;
+            segment.delete_files()?;
+        }
+        if let Some(keep) = keep {
+            keep.activate()?;
+            keep.truncate(cut.size, to)?;
+            keep.sync()?;
+        }
+        appender.first_timestamp = None;
+        self.rewind(appender, to)?;
+        self.names_dirty.store(true, Ordering::Release);
+        self.sync_names()?;
+        syncing.recovery_point = syncing.recovery_point.min(to);
+        let first_unstable = appender.producers.first_unstable();
+        self.ends
+            .update(|ends| ends.first_unstable = first_unstable);
+        Ok(())
+    }
+
+    /// Takes back what is derived from batches at or above `to`.
+    fn rewind(&self, appender: &mut Appender, to: Offset) -> Result<(), StorageError> {
+        {
+            let mut epochs = self.epochs.lock();
+            epochs.dirty |= epochs.cache.truncate_from_end(to);
+        }
+        self.pending
+            .lock()
+            .snapshots
+            .retain(|(offset, _)| *offset <= to);
+        let mut listing = Listing::read(&*self.shared.vfs, &self.dir)?;
+        for above in listing.snapshots.split_off(&to.plus(1)) {
+            let path = dir::file_in(&self.dir, above, dir::SNAPSHOT);
+            dir::remove_if_there(&*self.shared.vfs, &path)?;
+        }
+        if appender.producers.truncate(to) == Rewind::Reload {
+            let segments = self.segments.load_full();
+            let first = segments.first().map_or(to, |segment| segment.base());
+            let snapshots = &listing.snapshots;
+            let mut replay = Replay::load(&self.shared, &self.dir, snapshots, first, to);
+            replay.catch_up(&segments, to)?;
+            appender.producers = replay.producers;
+        }
+        Ok(())
+    }
+
+    /// Moves the log start up to `to`, and answers the new start. Whole segments below it leave the
+    /// log at once; [`LogCore::maintain`] deletes their files later. Durable with a ticket taken
+    /// afterwards.
+    pub(crate) fn delete_records(&self, to: Offset) -> Result<Offset, TruncateError> {
+        let mut appender = self.appender.lock();
+        self.check_cuttable()?;
+        let ends = self.ends();
+        if to > ends.end {
+            return Err(self.no_such_offset(to));
+        }
+        if to <= ends.start {
+            return Ok(ends.start);
+        }
+        self.ends.update(|ends| ends.start = to);
+        self.shared.flusher.started(&self.target(), to);
+        {
+            let mut epochs = self.epochs.lock();
+            epochs.dirty |= epochs.cache.truncate_from_start(to);
+        }
+        appender.producers.advance_start(to);
+        let segments = self.segments.load_full();
+        // A segment goes once the next one begins at or below the start; so the last one stays.
+        let nexts = segments.iter().skip(1);
+        let gone = nexts.take_while(|next| next.base() <= to).count();
+        if let Some((gone, stay)) = segments.split_at_checked(gone)
+            && !gone.is_empty()
+        {
+            self.pending.lock().removed.extend_from_slice(gone);
+            self.segments.store(Arc::new(stay.to_vec()));
+        }
+        Ok(to)
+    }
+
+    /// One bounded step of work that no append waits for.
+    pub(crate) fn maintain(&self, now: Timestamp) -> Result<Maintenance, StorageError> {
+        if self.health.gone().is_some() || self.health.read_fault().is_some() {
+            return Ok(Maintenance::default());
+        }
+        let more = self.roll_if_old(now)? || self.mark_removed(now)? || self.delete_one(now)?;
+        let pending = self.pending.lock();
+        let next = pending.deleted.iter().map(|(due, _)| *due).min();
+        Ok(Maintenance { more, next })
+    }
+
+    /// Gives the files of segments that left the log the suffix of deleted ones.
+    fn mark_removed(&self, now: Timestamp) -> Result<bool, StorageError> {
+        if self.pending.lock().removed.is_empty() {
+            return Ok(false);
+        }
+        // Appends wait, so that the log end stays what the flusher settles.
+        let appender = self.appender.lock();
+        self.shared
+            .flusher
+            .settle(&self.target(), self.ends().end)
+            .map_err(|e| (*e).clone())?;
+        let _syncing = self.syncing.lock();
+        let delay = appender.config.file_delete_delay.as_millis();
+        let due = now
+            .get()
+            .saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
+        let removed = std::mem::take(&mut self.pending.lock().removed);
+        self.names_dirty.store(true, Ordering::Release);
+        for segment in &removed {
+            segment.remove()?;
+        }
+        let mut pending = self.pending.lock();
+        let due = removed.into_iter().map(|segment| (due.into(), segment));
+        pending.deleted.extend(due);
+        Ok(true)
+    }
+
+    /// Deletes the files of one segment that is due.
+    fn delete_one(&self, now: Timestamp) -> Result<bool, StorageError> {
+        let segment = {
+            let mut pending = self.pending.lock();
+            let due = pending.deleted.iter().position(|(due, _)| *due <= now);
+            match due {
+                None => return Ok(false),
+                Some(index) => pending.deleted.swap_remove(index).1,
+            }
+        };
+        segment.delete_files()?;
+        self.names_dirty.store(true, Ordering::Release);
+        Ok(true)
+    }
+
+    fn check_cuttable(&self) -> Result<(), TruncateError> {
+        if let Some(gone) = self.health.gone() {
+            return Err(TruncateError::gone(gone, &self.id));
+        }
+        match self.health.append_fault() {
+            None => Ok(()),
+            Some(fault) => Err(TruncateError::Storage(fault)),
+        }
+    }
+
+    fn no_such_offset(&self, asked: Offset) -> TruncateError {
+        let ends = self.ends();
+        TruncateError::OffsetOutOfRange {
+            id: self.id.clone(),
+            asked,
+            start: ends.start,
+            end: ends.end,
+        }
+    }
+}
+
+/// Where `segment` is cut, so that the batch that holds `to` goes.
+fn cut_of(segment: &Segment, to: Offset) -> Result<Extent, StorageError> {
+    let extent = segment.extent();
+    let found = segment.find(to, extent.size, Wait::Allowed);
+    let found = found.map_err(|e| segment.walk_error(e))?;
+    Ok(match found {
+        Some(step) => Extent {
+            size: step.position,
+            next: to.min(step.header.base_offset),
+        },
+        None => Extent {
+            size: extent.size,
+            next: to,
+        },
+    })
+}

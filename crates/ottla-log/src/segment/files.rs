@@ -1,0 +1,142 @@
+//! The open files of a segment: opened when asked for, closed by the handles' clock.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Segment;
+use crate::StorageError;
+use crate::log::dir::{self, file_in};
+use crate::log::handles::Held;
+use crate::vfs::{File, Mapping, OpenMode};
+
+/// What a segment holds open.
+#[derive(Debug, Default)]
+pub(super) struct OpenFiles {
+    log: Option<Arc<dyn File>>,
+    index: Option<Mapping>,
+    time_index: Option<Mapping>,
+    /// In the handles' ring.
+    counted: bool,
+}
+
+/// Which index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IndexFile {
+    Offset,
+    Time,
+}
+
+impl IndexFile {
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Offset => dir::INDEX,
+            Self::Time => dir::TIME_INDEX,
+        }
+    }
+}
+
+impl OpenFiles {
+    fn mapping(&mut self, which: IndexFile) -> &mut Option<Mapping> {
+        match which {
+            IndexFile::Offset => &mut self.index,
+            IndexFile::Time => &mut self.time_index,
+        }
+    }
+}
+
+impl Segment {
+    /// The path of the file of kind `suffix`; differs once the segment is no longer of the log.
+    pub(super) fn path_of(&self, suffix: &str) -> PathBuf {
+        let path = file_in(&self.dir, self.base, suffix);
+        if self.removed.load(Ordering::Acquire) {
+            dir::with_suffix(&path, dir::DELETED)
+        } else {
+            path
+        }
+    }
+
+    /// The `.log` file. Who holds it reads on, whatever becomes of the file's name.
+    pub(crate) fn file(&self) -> Result<Arc<dyn File>, StorageError> {
+        self.used.store(true, Ordering::Relaxed);
+        if let Some(file) = &self.files.lock().log {
+            return Ok(Arc::clone(file));
+        }
+        let mode = match (
+            self.created.load(Ordering::Acquire),
+            self.active.load(Ordering::Acquire),
+        ) {
+            (false, _) => OpenMode::CreateNew,
+            (true, true) => OpenMode::Write,
+            (true, false) => OpenMode::Read,
+        };
+        let file = self.open(dir::LOG, mode)?;
+        self.created.store(true, Ordering::Release);
+        Ok(self.keep(|files| Arc::clone(files.log.get_or_insert(file))))
+    }
+
+    /// The whole index file, mapped.
+    pub(super) fn map(&self, which: IndexFile) -> Result<Mapping, StorageError> {
+        self.used.store(true, Ordering::Relaxed);
+        if let Some(mapping) = self.files.lock().mapping(which) {
+            return Ok(Arc::clone(mapping));
+        }
+        let file = self.open(which.suffix(), OpenMode::Read)?;
+        let mapping = file
+            .map()
+            .map_err(|e| StorageError::io("map", &self.path_of(which.suffix()), e))?;
+        Ok(self.keep(|files| Arc::clone(files.mapping(which).get_or_insert(mapping))))
+    }
+
+    /// Forgets the `.log` file, which is to be opened in another mode.
+    pub(super) fn forget_file(&self) {
+        self.files.lock().log = None;
+    }
+
+    /// Forgets the index files, which change or go.
+    pub(super) fn unmap(&self) {
+        let mut files = self.files.lock();
+        files.index = None;
+        files.time_index = None;
+    }
+
+    fn open(&self, suffix: &str, mode: OpenMode) -> Result<Arc<dyn File>, StorageError> {
+        let path = self.path_of(suffix);
+        match self.shared.vfs.open(&path, mode) {
+            // The segment left its log between the look at its name and the opening.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && path != self.path_of(suffix) => {
+                self.shared.vfs.open(&self.path_of(suffix), mode)
+            }
+            opened => opened,
+        }
+        .map_err(|e| StorageError::io("open", &path, e))
+    }
+
+    /// Puts a file in its place and counts this segment among the holders of open files.
+    fn keep<T>(&self, put: impl FnOnce(&mut OpenFiles) -> T) -> T {
+        let mut files = self.files.lock();
+        let kept = put(&mut files);
+        let first = !std::mem::replace(&mut files.counted, true);
+        drop(files);
+        if first {
+            self.shared.handles.opened(self.me.clone());
+        }
+        kept
+    }
+}
+
+impl Held for Segment {
+    fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    fn release(&self) -> bool {
+        let mut files = self.files.lock();
+        if self.dirty.load(Ordering::Acquire) {
+            return false;
+        }
+        *files = OpenFiles::default();
+        true
+    }
+}
