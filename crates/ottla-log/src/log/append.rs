@@ -12,6 +12,7 @@ use crate::batch::{AssignedBatches, BatchError, BatchHeader, Records, ValidBatch
 use crate::derived::Derived;
 use crate::producer_state::{Origin, Verdict};
 use crate::segment::Segment;
+use crate::validate::validate_produce;
 use crate::{LeaderEpoch, Offset, StorageError, Timestamp};
 
 /// What must hold for an append to be done.
@@ -77,6 +78,10 @@ pub struct Appended {
 
 impl LogCore {
     /// Appends batches as the leader: gives them the next offsets and the leader's epoch.
+    ///
+    /// First it is asked whether the producer repeats itself, then whether the condition holds,
+    /// and only then whether the records keep the rules: so a repetition is always answered as
+    /// the first time, and a writer that is late learns that before anything else.
     pub(crate) fn append_as_leader(
         &self,
         batches: ValidBatches,
@@ -106,6 +111,14 @@ impl LogCore {
                 latest,
             });
         }
+        let (batches, log_append_time) = match context.origin {
+            Origin::Client => {
+                let rules = appender.config.produce_rules(context.now);
+                let validated = validate_produce(batches, &rules, &self.shared.limits)?;
+                (validated.batches, validated.log_append_time)
+            }
+            Origin::Coordinator => (batches, None),
+        };
         let assigned = batches.into_assigned(ends.end, context.leader_epoch)?;
         self.write(&mut appender, &assigned, context.now, reservation)?;
         drop(appender);
@@ -114,7 +127,7 @@ impl LogCore {
             base_offset: assigned.base_offset(),
             last_offset: assigned.last_offset(),
             end: assigned.next_offset(),
-            log_append_time: None,
+            log_append_time,
             log_start: ends.start,
             duplicate: false,
         })

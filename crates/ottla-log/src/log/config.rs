@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::TopicId;
+use crate::batch::TimestampType;
+use crate::validate::{Compression, ProduceRules};
+use crate::{Timestamp, TopicId};
 
 /// When an append counts as durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,16 @@ pub struct LogConfig {
     pub segment_index_bytes: u32,
     /// `max.message.bytes`: the largest batch.
     pub max_message_bytes: u32,
+    /// `message.timestamp.type`: whose clock the records' timestamps are from.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`: how old a client's record may be.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`: how far in the future a client's record may be.
+    pub timestamp_after_max_ms: i64,
+    /// `compression.type`; none for `producer`, which keeps what the client chose.
+    pub compression: Option<Compression>,
+    /// Whether `cleanup.policy` has `compact`: each of a client's records needs a key.
+    pub compacted: bool,
     /// `file.delete.delay.ms`: how long a removed segment's files stay on disk.
     pub file_delete_delay: Duration,
     /// Overrides the store's flush mode.
@@ -57,8 +69,28 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             segment_index_bytes: 10 << 20,
             max_message_bytes: 1_048_588,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 60 * 60 * 1000,
+            compression: None,
+            compacted: false,
             file_delete_delay: Duration::from_secs(60),
             flush: None,
+        }
+    }
+}
+
+impl LogConfig {
+    /// What a client's batch is checked by.
+    pub(super) const fn produce_rules(&self, now: Timestamp) -> ProduceRules {
+        ProduceRules {
+            now,
+            timestamp_type: self.timestamp_type,
+            before_max_ms: self.timestamp_before_max_ms,
+            after_max_ms: self.timestamp_after_max_ms,
+            keys_required: self.compacted,
+            max_message_bytes: self.max_message_bytes as usize,
+            compression: self.compression,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::health::Gone;
 use crate::batch::{BatchError, BuildError};
 use crate::producer_state::ProducerError;
+use crate::validate::ProduceError;
 use crate::{LeaderEpoch, LogId, Offset, StorageError};
 
 /// Why nothing was appended.
@@ -24,6 +25,9 @@ pub enum AppendError {
     /// The producer's epoch or sequence is not the next one.
     #[error("{0}")]
     Producer(#[from] ProducerError),
+    /// A client's batch breaks the rules of the format or of its topic.
+    #[error("{0}")]
+    Invalid(#[from] ProduceError),
     /// A batch is malformed.
     #[error("{0}")]
     Batch(#[from] BatchError),
