@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod crash_points;
 mod fault;
 mod fault_points;
 mod mem;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::crash_points::{Crash, CrashPoints};
 pub use self::fault::{Call, Fault, FaultVfs, Operation, Rule};
 pub use self::fault_points::{Failure, FaultPoints};
 pub use self::mem::{CrashPlan, Keep, MemVfs};
