@@ -81,7 +81,8 @@ pub enum Listener {
 /// The entry of `key`; `None` where the API is not served.
 #[must_use]
 pub fn find(key: ApiKey) -> Option<&'static Api> {
-    APIS.iter().find(|api| api.key == key)
+    let index = APIS.binary_search_by_key(&key, |api| api.key).ok()?;
+    APIS.get(index)
 }
 
 #[cfg(test)]

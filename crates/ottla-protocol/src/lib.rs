@@ -14,11 +14,14 @@ pub mod api;
 mod api_key;
 pub mod api_versions;
 pub mod client;
+mod document;
 mod error;
 pub mod fetch;
 mod field;
 mod fields;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guard;
 mod header;
 mod leader;
@@ -34,6 +37,7 @@ mod wire;
 
 pub use api::{Request, Response};
 pub use api_key::ApiKey;
+pub use document::protocol_markdown;
 pub use error::ErrorCode;
 pub use field::EncodeError;
 pub use header::{HeaderError, RequestHeader, TAGS_BYTES_MAX};

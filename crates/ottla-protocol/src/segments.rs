@@ -7,6 +7,8 @@ use crate::frame::LENGTH_BYTES;
 
 /// Bytes of at least this size are sent as they are, smaller ones copied to their neighbours.
 const SHARED_BYTES_MIN: usize = 4096;
+/// The first room for written bytes: most responses need no more.
+const WRITTEN_BYTES_FIRST: usize = 512;
 
 /// A response as it goes to the socket: the parts in order, the frame's length in the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,21 @@ pub enum Segment {
         /// How many bytes it has.
         length: usize,
     },
+}
+
+impl Segment {
+    /// How many bytes it has.
+    #[must_use]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "no part of a response is empty"
+    )]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Payload { length, .. } => *length,
+        }
+    }
 }
 
 impl Encoded {
@@ -55,97 +72,77 @@ impl Encoded {
     }
 }
 
-/// Collects the parts of a response.
+/// Collects the parts of a response. What is written goes to one buffer, which is cut where other
+/// bytes stand between.
 #[derive(Debug)]
 pub(crate) struct Segments {
-    done: Vec<Part>,
-    /// The part that is being written.
-    open: BytesMut,
-}
-
-/// A part of a response that is being made.
-#[derive(Debug)]
-enum Part {
-    Written(BytesMut),
-    Shared(Bytes),
-    Payload { index: usize, length: usize },
+    written: BytesMut,
+    /// What stands between the written bytes, each with the position before which it stands.
+    between: Vec<(usize, Segment)>,
 }
 
 impl Segments {
     /// Begins a frame, with room for its length.
     pub(crate) fn frame() -> Self {
+        let mut written = BytesMut::with_capacity(WRITTEN_BYTES_FIRST);
+        written.extend_from_slice(&[0; LENGTH_BYTES]);
         Self {
-            done: Vec::new(),
-            open: BytesMut::from(&[0; LENGTH_BYTES][..]),
+            written,
+            between: Vec::new(),
         }
     }
 
-    /// The part that is being written, for a codec that appends to a buffer.
+    /// The written bytes, for a codec that appends to a buffer.
     pub(crate) const fn buffer(&mut self) -> &mut BytesMut {
-        &mut self.open
+        &mut self.written
     }
 
     /// Ends the frame: its length goes to its front.
     pub(crate) fn finish(mut self) -> Result<Encoded, EncodeError> {
-        self.close();
-        let length = self.done.iter().map(Part::length).sum::<usize>();
+        let between = self.between.iter().map(|(_, segment)| segment.len());
+        let length = self.written.len() + between.sum::<usize>();
         let body = length.saturating_sub(LENGTH_BYTES);
         let prefix = i32::try_from(body).map_err(|_| EncodeError::TooLong { length: body })?;
-        if let Some(Part::Written(first)) = self.done.first_mut()
-            && let Some(room) = first.first_chunk_mut()
-        {
+        if let Some(room) = self.written.first_chunk_mut() {
             *room = prefix.to_be_bytes();
         }
-        Ok(Encoded {
-            segments: self.done.into_iter().map(Part::into_segment).collect(),
-            length,
-        })
+        let written = self.written.freeze();
+        let mut segments = Vec::with_capacity(2 * self.between.len() + 1);
+        let mut from = 0;
+        for (position, segment) in self.between {
+            if from < position {
+                segments.push(Segment::Bytes(written.slice(from..position)));
+            }
+            segments.push(segment);
+            from = position;
+        }
+        if from < written.len() {
+            segments.push(Segment::Bytes(written.slice(from..)));
+        }
+        Ok(Encoded { segments, length })
     }
 
-    /// Ends the part that is being written.
-    fn close(&mut self) {
-        if !self.open.is_empty() {
-            self.done.push(Part::Written(self.open.split()));
-        }
-    }
-}
-
-impl Part {
-    fn length(&self) -> usize {
-        match self {
-            Self::Written(bytes) => bytes.len(),
-            Self::Shared(bytes) => bytes.len(),
-            Self::Payload { length, .. } => *length,
-        }
-    }
-
-    fn into_segment(self) -> Segment {
-        match self {
-            Self::Written(bytes) => Segment::Bytes(bytes.freeze()),
-            Self::Shared(bytes) => Segment::Bytes(bytes),
-            Self::Payload { index, length } => Segment::Payload { index, length },
-        }
+    fn put_between(&mut self, segment: Segment) {
+        self.between.push((self.written.len(), segment));
     }
 }
 
 impl Sink for Segments {
     fn put(&mut self, bytes: &[u8]) {
-        self.open.extend_from_slice(bytes);
+        self.written.extend_from_slice(bytes);
     }
 
     fn share(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARED_BYTES_MIN {
             self.put(bytes);
         } else {
-            self.close();
-            self.done.push(Part::Shared(bytes.clone()));
+            self.put_between(Segment::Bytes(bytes.clone()));
         }
     }
 
     fn payload(&mut self, index: usize, length: usize) -> Result<(), EncodeError> {
         if length > 0 {
-            self.close();
-            self.done.push(Part::Payload { index, length });
+            self.put_between(Segment::Payload { index, length });
         }
         Ok(())
     }
