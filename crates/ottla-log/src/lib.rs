@@ -18,6 +18,8 @@ mod epoch_cache;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(test)]
+mod golden_tests;
 mod ids;
 #[allow(dead_code, unused_imports)] // until the log is there
 mod index;
