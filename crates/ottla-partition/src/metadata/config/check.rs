@@ -1,7 +1,5 @@
 //! Whether a value of the right type is allowed for its key.
 
-use std::collections::BTreeSet;
-
 use super::def::{Check, ConfigDef};
 use super::value::{ConfigValue, InvalidConfig};
 
@@ -69,14 +67,9 @@ pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidC
     }
 }
 
-/// No entry twice, none empty, and where `allowed` has any, none but those.
+/// No entry empty, and where `allowed` has any, none but those.
 fn check_list(def: &ConfigDef, items: &[String], allowed: &[&str]) -> Result<(), InvalidConfig> {
     let name = def.name;
-    let distinct: BTreeSet<&String> = items.iter().collect();
-    if distinct.len() != items.len() {
-        let why = format!("Configuration '{name}' values must not be duplicated.");
-        return Err(InvalidConfig(why));
-    }
     for item in items {
         if item.is_empty() {
             let why = format!("Configuration '{name}' values must not be empty.");

@@ -96,11 +96,11 @@ pub enum Check {
     OneOf(&'static [&'static str]),
     /// One of these texts, in any case.
     OneOfIgnoringCase(&'static [&'static str]),
-    /// A list of these texts, none of them twice.
+    /// A list of these texts; one that comes twice counts once.
     ListOf(&'static [&'static str]),
-    /// A list without doubles.
+    /// A list of any texts but empty ones; one that comes twice counts once.
     Distinct,
-    /// A list without doubles that has at least one entry.
+    /// The same, with at least one entry.
     DistinctNonEmpty,
     /// A text of at least one character.
     NonEmpty,
@@ -134,7 +134,13 @@ impl ConfigDef {
     /// # Errors
     /// [`InvalidConfig`] where `text` is not of the key's type or not allowed; its text is Kafka's.
     pub fn parse(&self, text: &str) -> Result<ConfigValue, InvalidConfig> {
-        let value = ConfigValue::parse(self.name, self.kind, text)?;
+        let mut value = ConfigValue::parse(self.name, self.kind, text)?;
+        if matches!(
+            self.check,
+            Check::ListOf(_) | Check::Distinct | Check::DistinctNonEmpty
+        ) {
+            value.drop_doubles();
+        }
         check::check(self, &value)?;
         Ok(value)
     }

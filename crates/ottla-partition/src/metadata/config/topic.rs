@@ -15,13 +15,16 @@ const LONG_MAX: &str = "9223372036854775807";
 
 /// Every topic key, in the order of names.
 #[must_use]
-pub const fn topic_defs() -> &'static [ConfigDef] {
+pub fn topic_defs() -> &'static [ConfigDef] {
     TOPIC
 }
 
 /// The topic key `name`.
 #[must_use]
 pub fn topic_def(name: &str) -> Option<&'static ConfigDef> {
+    if name == INTERNAL_SEGMENT_BYTES.name {
+        return Some(&INTERNAL_SEGMENT_BYTES);
+    }
     let at = TOPIC.binary_search_by(|def| def.name.cmp(name)).ok()?;
     TOPIC.get(at)
 }
@@ -99,10 +102,21 @@ const fn def(
     }
 }
 
+/// A key that Kafka keeps for its own tests: accepted, never shown.
+static INTERNAL_SEGMENT_BYTES: ConfigDef = ConfigDef {
+    name: "internal.segment.bytes",
+    kind: Int,
+    default: None,
+    check: Any,
+    update: Update::ClusterWide,
+    mark: Effective,
+    doc: "In place of segment.bytes, without its lower bound: for tests.",
+};
+
 const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 
 #[rustfmt::skip]
-const TOPIC: &[ConfigDef] = &[
+static TOPIC: &[ConfigDef] = &[
     def("cleanup.policy", List, "delete", ListOf(&["compact", "delete"]), Effective,
         "How old data goes: \"delete\" removes whole segments by age or size, \"compact\" keeps \
          the newest record of each key. Both may be given; an empty list keeps everything."),

@@ -168,7 +168,10 @@ impl ConfigView<'_> {
             min_insync_replicas: size("min.insync.replicas"),
             retention_bytes: u64::try_from(long("retention.bytes")).ok(),
             retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
-            segment_bytes: size("segment.bytes"),
+            segment_bytes: value("internal.segment.bytes")
+                .number()
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or_else(|| size("segment.bytes")),
             segment_index_bytes: size("segment.index.bytes"),
             segment_jitter_ms: long("segment.jitter.ms"),
             segment_ms: long("segment.ms"),

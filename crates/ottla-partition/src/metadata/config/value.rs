@@ -1,5 +1,7 @@
 //! Values of configuration keys: read from text and written back as Kafka does.
 
+use std::collections::BTreeSet;
+
 use super::def::ConfigKind;
 
 /// A value, read.
@@ -64,6 +66,14 @@ impl ConfigValue {
                     .map(|item| trim(item).to_owned())
                     .collect(),
             )),
+        }
+    }
+
+    /// Leaves the first of each of a list's entries.
+    pub(super) fn drop_doubles(&mut self) {
+        if let Self::List(items) = self {
+            let mut seen = BTreeSet::new();
+            items.retain(|item| seen.insert(item.clone()));
         }
     }
 

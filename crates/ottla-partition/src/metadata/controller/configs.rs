@@ -7,7 +7,7 @@ use ottla_log::TopicName;
 use ottla_protocol::ErrorCode;
 
 use super::create::{CONFIG_VALUE_LEN_MAX, value_too_long};
-use super::error::{ApiError, ApiResult};
+use super::error::{ApiError, ApiResult, invalid_topic_name};
 use super::{Controller, Decision, repeated};
 use crate::BrokerId;
 use crate::metadata::config::{ConfigKind, broker_def, dynamic_refusal, topic_def};
@@ -297,10 +297,7 @@ impl Controller<'_> {
         if name.is_empty() {
             return Err(invalid_request("Default topic resources are not allowed."));
         }
-        TopicName::new(name).map_err(|error| {
-            let why = format!("Topic name is invalid: {error}");
-            ApiError::new(ErrorCode::InvalidTopicException, why)
-        })?;
+        TopicName::new(name).map_err(|error| invalid_topic_name(name, &error))?;
         self.check_topic_configs(after)?;
         if self.image.topic_id(name).is_none() {
             return Err(ApiError::new(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_log::{Entropy, LeaderEpoch, TopicId, TopicName};
 use ottla_protocol::ErrorCode;
 
-use super::error::{ApiError, ApiResult};
+use super::error::{ApiError, ApiResult, invalid_topic_name};
 use super::placement;
 use super::{Controller, Decision, PARTITIONS_PER_REQUEST_MAX, RECORDS_PER_REQUEST_MAX, repeated};
 use crate::metadata::config::{ConfigEntry, validate_topic_config};
@@ -179,8 +179,7 @@ impl Controller<'_> {
             ));
         }
         let invalid = |why| ApiError::new(ErrorCode::InvalidTopicException, why);
-        let valid = TopicName::new(name)
-            .map_err(|error| invalid(format!("Topic name is invalid: {error}")))?;
+        let valid = TopicName::new(name).map_err(|error| invalid_topic_name(name, &error))?;
         if self.image.topic_id(name).is_some() {
             let why = format!("Topic '{name}' already exists.");
             return Err(ApiError::new(ErrorCode::TopicAlreadyExists, why));

@@ -1,5 +1,6 @@
 //! How the controller refuses.
 
+use ottla_log::{InvalidTopicName, TopicName};
 use ottla_protocol::ErrorCode;
 
 /// A refusal as a client sees it: Kafka's code and a text.
@@ -23,6 +24,26 @@ impl ApiError {
             message: message.into(),
         }
     }
+}
+
+/// The refusal of a topic's name, in Kafka's words.
+pub(super) fn invalid_topic_name(name: &str, error: &InvalidTopicName) -> ApiError {
+    let why = match error {
+        InvalidTopicName::Empty => "the empty string is not allowed".to_owned(),
+        InvalidTopicName::Dots => format!("'{name}' is not allowed"),
+        InvalidTopicName::TooLong(_) => format!(
+            "the length of '{name}' is longer than the max allowed length {}",
+            TopicName::LEN_MAX
+        ),
+        _ => format!(
+            "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' \
+             and '-'"
+        ),
+    };
+    ApiError::new(
+        ErrorCode::InvalidTopicException,
+        format!("Topic name is invalid: {why}"),
+    )
 }
 
 impl From<ErrorCode> for ApiError {

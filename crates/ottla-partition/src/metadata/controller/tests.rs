@@ -1,6 +1,7 @@
 //! The controller on images of one and of three brokers.
 
 mod configs;
+mod kafka;
 mod nodes;
 mod topics;
 
@@ -21,14 +22,19 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster with these brokers, unfenced, seen by the first of them.
-    fn of(brokers: &[i32]) -> Self {
-        let mut cluster = Self {
+    /// A cluster of nothing yet, seen by the first of these brokers.
+    fn empty(brokers: &[i32]) -> Self {
+        Self {
             image: Image::new("c"),
             node: id(brokers[0]),
             at_start: BrokerConfig::default(),
             entropy: SeededEntropy::new(7),
-        };
+        }
+    }
+
+    /// A cluster with these brokers, unfenced.
+    fn of(brokers: &[i32]) -> Self {
+        let mut cluster = Self::empty(brokers);
         cluster.run(|c, _| c.bootstrap());
         for broker in brokers {
             cluster.join(*broker);
