@@ -1,12 +1,14 @@
 //! The messages of the APIs, but for Produce, Fetch and ApiVersions, which have modules of their
 //! own.
 //!
-//! Requests are declared in tables of fields ([`crate::fields`]) and named as in Kafka's schemas;
+//! Requests are declared in tables of fields (`fields.rs`) and named as in Kafka's schemas;
 //! so are the responses that the independent crate `kafka-protocol` lacks a version of. The other
 //! responses are that crate's types: encoding what this broker made is no risk, decoding what a
 //! stranger sent with it would be one.
 //!
 //! A field holds what the wire says: names, ids and numbers are not checked beyond their encoding.
+//! Strings and bytes of a request share the memory of its frame: copy them to keep them for longer,
+//! or a name of ten bytes holds on to a frame of a hundred megabytes.
 
 mod cluster;
 mod configs;

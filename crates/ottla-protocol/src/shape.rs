@@ -1,5 +1,5 @@
 //! What a message looks like on the wire, as data: the guard walks it, tests build messages from
-//! it, and the same table of fields that makes it makes the codec (see [`crate::fields`]).
+//! it, and the same table of fields that makes it makes the codec (`fields.rs`).
 
 /// What one value looks like.
 #[derive(Clone, Copy, Debug)]

@@ -17,23 +17,9 @@ use super::metadata::{
 };
 use crate::shape::{Kind, Shape};
 use crate::tests::filler::{Style, fill};
+use crate::tests::golden;
 
 const GOLDEN: &str = include_str!("../../testdata/persisted.txt");
-
-/// The lines of the file: name, version, bytes.
-fn golden() -> Vec<(&'static str, i16, Bytes)> {
-    let lines = GOLDEN.lines().filter(|line| !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let mut words = line.split(' ');
-            let mut word = || words.next().expect("a line has three words");
-            let (name, version, hex) = (word(), word().parse().unwrap(), word());
-            let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-            let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
-            (name, version, bytes.into())
-        })
-        .collect()
-}
 
 fn id(n: u64) -> Uuid {
     Uuid::from_u64_pair(0x1112_1314_1516_1700 + n, 0x2122_2324_2526_2700 + n)
@@ -220,7 +206,7 @@ fn control_records() -> Vec<ControlRecord> {
 #[test]
 fn metadata_records_are_those_that_kafka_writes() {
     let records = metadata_records();
-    let golden = golden();
+    let golden = golden(GOLDEN);
     assert_eq!(golden.len(), records.len() + control_records().len());
     for ((record, version), (name, expected_version, bytes)) in records.iter().zip(&golden) {
         assert!(
@@ -235,7 +221,7 @@ fn metadata_records_are_those_that_kafka_writes() {
 
 #[test]
 fn control_records_are_those_that_kafka_writes() {
-    let golden = golden().split_off(metadata_records().len());
+    let golden = golden(GOLDEN).split_off(metadata_records().len());
     for (record, (name, _, value)) in control_records().iter().zip(&golden) {
         assert!(
             format!("{record:?}").starts_with(&format!("{name}(")),
