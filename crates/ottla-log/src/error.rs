@@ -56,6 +56,9 @@ pub enum StorageError {
         /// The end that was durable.
         expected: Offset,
     },
+    /// The store was closed; it takes no change any more.
+    #[error("the store is closed")]
+    Closed,
     /// An earlier failure took the log offline; it comes back with a restart.
     #[error("the log is offline until a restart, because of an earlier failure: {0}")]
     Offline(Arc<Self>),

@@ -4,7 +4,6 @@
 //! [`Entropy`] the only source of chance, so that every run can be repeated.
 
 pub mod batch;
-#[allow(dead_code, unused_imports)] // until the store is there
 mod checkpoint;
 pub mod clock;
 pub mod codec;
@@ -24,13 +23,13 @@ mod ids;
 #[allow(dead_code, unused_imports)] // until the log is there
 mod index;
 pub mod limits;
-#[allow(dead_code, unused_imports)] // until the store is there
 mod log;
 #[allow(dead_code, unused_imports)] // until the log is there
 mod producer_state;
 pub mod record;
 #[allow(dead_code)] // until the log is there
 mod segment;
+mod store;
 pub mod validate;
 pub mod vfs;
 
@@ -54,6 +53,10 @@ pub use log::{
 };
 pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};
+pub use store::{
+    CloseReport, FoundLog, MaintenanceAlarm, OpenError, Opened, RecoveryReport, Store,
+    StoreOptions, World,
+};
 pub use validate::{
     Compression, ProduceError, ProduceErrorKind, ProduceLimits, ProduceRules, RecordError,
     Validated, parse_produce, validate_produce,

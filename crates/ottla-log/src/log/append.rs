@@ -173,7 +173,10 @@ impl LogCore {
                 shared: &self.shared,
                 bytes,
             }),
-            Err(cause) => Err(AppendError::Storage((*cause).clone())),
+            Err(cause) => Err(match self.health.gone() {
+                Some(gone) => AppendError::gone(gone, &self.id),
+                None => AppendError::Storage((*cause).clone()),
+            }),
         }
     }
 

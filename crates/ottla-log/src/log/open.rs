@@ -14,7 +14,7 @@ use super::replay::Replay;
 use super::seam::{Known, LogRecovery, LogShared};
 use crate::checkpoint::{self, PartitionMetadata};
 use crate::segment::{Extent, Origin, Segment, Wait, Walk};
-use crate::{LogId, Offset, StorageError, TopicId};
+use crate::{InvalidTopicName, LogId, Offset, StorageError, TopicId};
 
 /// Why a log cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,12 +49,21 @@ pub enum LogError {
         /// The id it was asked for with.
         asked: TopicId,
     },
+    /// The name is none that a topic can have.
+    #[error(transparent)]
+    Name(#[from] InvalidTopicName),
     /// The store is closed, or was dropped.
     #[error("the log {id} cannot be opened: its store is closed")]
     Closed {
         /// Which log.
         id: LogId,
     },
+}
+
+impl From<std::convert::Infallible> for LogError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
 }
 
 /// `partition.metadata` is no longer.

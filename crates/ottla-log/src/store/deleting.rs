@@ -1,0 +1,98 @@
+//! Deleting logs: noted durably, renamed, forgotten, and their files removed later.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::log::{FlushTarget, LogCore, LogError};
+use crate::{LogId, StorageError, TopicId};
+
+use super::{Inner, Life, names, storage};
+
+impl Inner {
+    /// Deletes logs: none of them comes back after this, whenever the machine stops.
+    pub(super) fn delete(&self, ids: &[LogId]) -> Result<(), LogError> {
+        let mut ids = ids.to_vec();
+        ids.sort();
+        ids.dedup();
+        let Some(first) = ids.first() else {
+            return Ok(());
+        };
+        let life = self.life.read();
+        if matches!(*life, Life::Closed(_)) {
+            return Err(LogError::Closed { id: first.clone() });
+        }
+        // Held until the names are free, so that nobody makes a log of the same name meanwhile.
+        let slots: Vec<_> = ids.iter().map(|id| (id, self.slot(id))).collect();
+        let mut open: Vec<_> = slots.iter().map(|(id, slot)| (*id, slot.lock())).collect();
+        let mut logs = Vec::new();
+        for (id, core) in &open {
+            if let Some(core) = &**core {
+                core.retire();
+            }
+            logs.push(((*id).clone(), self.topic_of(id, core.as_ref())?));
+        }
+        let failed = |cause: Arc<StorageError>| storage(first, Arc::unwrap_or_clone(cause));
+        self.rounds.delete(&logs).map_err(failed)?;
+        self.rename_deleted(&ids).map_err(|e| storage(first, e))?;
+        self.rounds.forget(&logs);
+        let mut found = self.found.lock();
+        for (id, core) in &mut open {
+            **core = None;
+            found.remove(*id);
+        }
+        Ok(())
+    }
+
+    fn topic_of(&self, id: &LogId, core: Option<&Arc<LogCore>>) -> Result<TopicId, LogError> {
+        if let Some(core) = core {
+            return Ok(core.topic_id());
+        }
+        let on_disk = self.topic_id_on_disk(id).map_err(|e| storage(id, e))?;
+        let noted = || self.found.lock().get(id)?.known.has_data;
+        Ok(on_disk.or_else(noted).unwrap_or_default())
+    }
+
+    /// Renames the directories that are there; durable on return.
+    fn rename_deleted(&self, ids: &[LogId]) -> Result<(), StorageError> {
+        let root = &self.shared.root;
+        let mut renamed = Vec::new();
+        for id in ids {
+            let name = names::aside(id, names::DELETED, &*self.world.entropy);
+            let from = self.shared.dir(id);
+            match self.world.vfs.rename(&from, &root.join(&name)) {
+                Ok(()) => renamed.push(name),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(StorageError::io("rename the deleted log", &from, e)),
+            }
+        }
+        if renamed.is_empty() {
+            return Ok(());
+        }
+        self.deleted.lock().extend(renamed);
+        let synced = self.world.vfs.sync_dir(root);
+        synced.map_err(|source| StorageError::Io {
+            doing: "sync the directory",
+            path: root.clone(),
+            source: Arc::new(source),
+        })?;
+        self.rounds.deleted_some();
+        Ok(())
+    }
+
+    /// Removes one deleted log's directory; answers whether another waits.
+    pub(super) fn remove_one_deleted(&self) -> bool {
+        let Some(name) = self.deleted.lock().pop() else {
+            return false;
+        };
+        let dir = self.dir_of(&name);
+        // What cannot be removed now is tried again after the next start.
+        let vfs = &*self.world.vfs;
+        if let Ok(entries) = vfs.list(&dir) {
+            for entry in entries.iter().filter(|entry| !entry.is_dir) {
+                let _ = vfs.remove_file(&dir.join(&entry.name));
+            }
+            let _ = vfs.remove_dir(&dir);
+        }
+        !self.deleted.lock().is_empty()
+    }
+}

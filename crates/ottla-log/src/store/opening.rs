@@ -1,0 +1,330 @@
+//! Opening a store: what the directory holds, what the journal adds, and where that leaves each
+//! log.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::checkpoint;
+use crate::log::{FlushMode, Known};
+use crate::vfs::Vfs;
+use crate::{LogId, Offset, StorageError, TopicId};
+
+use super::data_dir::DataDir;
+use super::error::OpenError;
+use super::has_data::{self, HasData};
+use super::journal::{AREA_BYTES_FIRST, Journal, Refused, Scan, ScanError};
+use super::names::{self, DirKind};
+use super::options::{StoreOptions, World};
+use super::replay::{Replay, replay};
+use super::report::RecoveryReport;
+use super::rounds::{HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
+
+/// Kafka's name for the file with the high watermarks.
+pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+
+/// How many syncs are timed at start.
+const TIMED_SYNCS: usize = 3;
+
+/// A store that was opened, in parts.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) data: DataDir,
+    pub(super) rounds: Rounds,
+    /// What is known of each log that is there or should be.
+    pub(super) known: BTreeMap<LogId, Known>,
+    /// The logs whose directory is there.
+    pub(super) directories: Vec<LogId>,
+    /// Directories of deleted logs.
+    pub(super) deleted: Vec<String>,
+    pub(super) high_watermarks: BTreeMap<LogId, Offset>,
+    pub(super) sync_cost: Option<Duration>,
+    pub(super) report: RecoveryReport,
+}
+
+/// Opens the data directory `dir`.
+pub(super) fn open(world: &World, dir: &Path, options: &StoreOptions) -> Result<Parts, OpenError> {
+    let began = world.clock.monotonic();
+    let data = DataDir::claim(world, dir, options)?;
+    let opening = Opening {
+        world,
+        options,
+        data: &data,
+        report: RecoveryReport {
+            new: data.is_new(),
+            ..RecoveryReport::default()
+        },
+    };
+    match opening.run() {
+        Ok((rounds, rest)) => Ok(Parts {
+            data,
+            rounds,
+            known: rest.known,
+            directories: rest.listing.logs,
+            deleted: rest.listing.deleted,
+            high_watermarks: rest.high_watermarks,
+            sync_cost: rest.sync_cost,
+            report: RecoveryReport {
+                took: world.clock.monotonic().saturating_sub(began),
+                ..rest.report
+            },
+        }),
+        Err(e) => {
+            data.abandon(&*world.vfs);
+            Err(match e {
+                Failure::Damaged(damage) => OpenError::JournalDamaged {
+                    path: damage.path,
+                    position: damage.position,
+                    why: damage.why,
+                },
+                Failure::Storage(source) => OpenError::Storage {
+                    dir: dir.to_path_buf(),
+                    source,
+                },
+            })
+        }
+    }
+}
+
+type Failure = ScanError;
+
+/// What a run yields beside the rounds.
+struct Rest {
+    known: BTreeMap<LogId, Known>,
+    listing: Listing,
+    high_watermarks: BTreeMap<LogId, Offset>,
+    sync_cost: Option<Duration>,
+    report: RecoveryReport,
+}
+
+/// An open at work.
+struct Opening<'a> {
+    world: &'a World,
+    options: &'a StoreOptions,
+    data: &'a DataDir,
+    report: RecoveryReport,
+}
+
+impl Opening<'_> {
+    fn run(mut self) -> Result<(Rounds, Rest), Failure> {
+        let vfs = &self.world.vfs;
+        let kafka = &self.data.kafka;
+        let marker = vfs.stat(&kafka.join(MARKER));
+        let clean = marker
+            .map_err(|e| StorageError::io("look for the clean marker in", kafka, e))?
+            .is_some();
+        self.report.clean = clean;
+        let mut has_data = self.read_has_data()?;
+        let mut known = self.read_known(clean)?;
+        let scan = self.scan(clean)?;
+        let replayed = replay(Replay {
+            vfs,
+            entropy: &*self.world.entropy,
+            root: kafka,
+            scan: &scan,
+            open_files_max: self.options.open_files_max,
+            has_data: &mut has_data,
+            known: &mut known,
+            report: &mut self.report,
+        })?;
+        let synced = !clean && !self.data.is_new() && self.sync_all()?;
+        let listing = Listing::read(&**vfs, kafka)?;
+        self.report.strangers.clone_from(&listing.strangers);
+        complete(&mut known, &listing, &has_data, clean, synced);
+        self.report.missing = missing(&listing, &has_data);
+        let mut journal = self.journal(&scan);
+        let sync_cost = self.time_syncs(&mut journal)?;
+        let start = Start {
+            vfs: Arc::clone(vfs),
+            root: kafka.clone(),
+            own: self.data.own.clone(),
+            journal,
+            logs: logs(&known, &has_data, synced),
+            has_data,
+            replayed: if synced { Vec::new() } else { replayed },
+            clean,
+        };
+        let rounds = Rounds::new(start, self.options);
+        if self.options.flush == FlushMode::Os {
+            // Left from another mode. Where it is still needed it stays.
+            rounds.retire_journal();
+        }
+        let high_watermarks = self.read_offsets(HIGH_WATERMARKS)?;
+        let rest = Rest {
+            known,
+            listing,
+            high_watermarks,
+            sync_cost,
+            report: self.report,
+        };
+        Ok((rounds, rest))
+    }
+
+    fn scan(&self, clean: bool) -> Result<Scan, Failure> {
+        let (vfs, own, key) = (&*self.world.vfs, &self.data.own, self.data.key);
+        if clean {
+            // The mark is left after everything the journal said is in the files: what it still
+            // says may be older than they are, if Kafka ran meanwhile.
+            return Ok(Scan::ignoring(vfs, own, key, AREA_BYTES_FIRST)?);
+        }
+        Scan::read(vfs, own, key)
+    }
+
+    fn journal(&self, scan: &Scan) -> Journal {
+        Journal::new(
+            Arc::clone(&self.world.vfs),
+            &self.data.own,
+            self.data.key,
+            self.options.journal_area_bytes_max,
+            scan,
+        )
+    }
+
+    /// Makes everything durable that is there, in one go; `false` where the platform has no way.
+    fn sync_all(&self) -> Result<bool, StorageError> {
+        let kafka = &self.data.kafka;
+        self.world
+            .vfs
+            .sync_all(kafka)
+            .map_err(|source| StorageError::Io {
+                doing: "sync the file system of",
+                path: kafka.clone(),
+                source: Arc::new(source),
+            })
+    }
+
+    /// What a sync costs here: the median of a few. `None` where none is needed.
+    fn time_syncs(&self, journal: &mut Journal) -> Result<Option<Duration>, StorageError> {
+        if self.options.flush == FlushMode::Os {
+            return Ok(None);
+        }
+        match journal.time_syncs(&*self.world.clock, TIMED_SYNCS) {
+            Ok(mut times) => {
+                times.sort_unstable();
+                Ok(times.get(times.len() / 2).copied())
+            }
+            // A full device can still be read from, and space may come back.
+            Err(Refused::NoRoom) => Ok(None),
+            Err(Refused::Failed(cause)) => Err(Arc::unwrap_or_clone(cause)),
+        }
+    }
+
+    fn read_has_data(&mut self) -> Result<HasData, StorageError> {
+        let path = self.data.own.join(HAS_DATA);
+        let decode = |bytes: &[u8]| has_data::decode(bytes).map_err(str::to_owned);
+        Ok(self.read(&path, decode)?.unwrap_or_default())
+    }
+
+    fn read_known(&mut self, clean: bool) -> Result<BTreeMap<LogId, Known>, StorageError> {
+        let mut known = BTreeMap::<LogId, Known>::new();
+        for (id, offset) in self.read_offsets(RECOVERY_POINTS)? {
+            known.entry(id).or_default().recovery_point = offset;
+        }
+        for (id, offset) in self.read_offsets(LOG_STARTS)? {
+            known.entry(id).or_default().log_start = offset;
+        }
+        for known in known.values_mut() {
+            known.clean = clean;
+        }
+        Ok(known)
+    }
+
+    fn read_offsets(&mut self, name: &str) -> Result<BTreeMap<LogId, Offset>, StorageError> {
+        let path = self.data.kafka.join(name);
+        let decode = |bytes: &[u8]| checkpoint::decode_offsets(bytes).map_err(|e| e.to_string());
+        Ok(self.read(&path, decode)?.unwrap_or_default())
+    }
+
+    /// Reads a checkpoint file. One that cannot be understood is as one that is not there: all it
+    /// says can be found out again, at a cost.
+    fn read<T>(
+        &mut self,
+        path: &Path,
+        decode: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>, StorageError> {
+        let bytes_max = self.options.limits.checkpoint_bytes_max;
+        let decoded = match checkpoint::read(&*self.world.vfs, path, bytes_max) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => decode(&bytes),
+            Err(StorageError::Corrupt { why, .. }) => Err(why),
+            Err(e) => return Err(e),
+        };
+        match decoded {
+            Ok(content) => Ok(Some(content)),
+            Err(why) => {
+                self.report.unreadable.push(format!("{path:?}: {why}"));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// What is in `DIR/kafka/`.
+#[derive(Debug, Default)]
+struct Listing {
+    logs: Vec<LogId>,
+    deleted: Vec<String>,
+    strangers: Vec<String>,
+}
+
+impl Listing {
+    fn read(vfs: &dyn Vfs, kafka: &Path) -> Result<Self, StorageError> {
+        let entries = vfs
+            .list(kafka)
+            .map_err(|e| StorageError::io("list", kafka, e))?;
+        let mut listing = Self::default();
+        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
+            match names::kind_of(&entry.name) {
+                DirKind::Log(id) => listing.logs.push(id),
+                DirKind::Deleted => listing.deleted.push(entry.name),
+                DirKind::Aside => {}
+                DirKind::Stranger => listing.strangers.push(entry.name),
+            }
+        }
+        listing.logs.sort();
+        Ok(listing)
+    }
+}
+
+/// Logs that hold data and have no directory.
+fn missing(listing: &Listing, has_data: &HasData) -> Vec<LogId> {
+    let is_missing = |id: &&LogId| listing.logs.binary_search(id).is_err();
+    has_data.keys().filter(is_missing).cloned().collect()
+}
+
+/// Adds logs that no checkpoint names, and drops those that are neither there nor missed.
+fn complete(
+    known: &mut BTreeMap<LogId, Known>,
+    listing: &Listing,
+    has_data: &HasData,
+    clean: bool,
+    synced: bool,
+) {
+    known.retain(|id, _| has_data.contains_key(id) || listing.logs.binary_search(id).is_ok());
+    for id in listing.logs.iter().chain(has_data.keys()) {
+        let known = known.entry(id.clone()).or_default();
+        known.clean = clean;
+        known.synced = synced;
+        known.has_data = has_data.get(id).copied();
+    }
+}
+
+/// The logs as the rounds begin with them.
+fn logs(
+    known: &BTreeMap<LogId, Known>,
+    has_data: &HasData,
+    synced: bool,
+) -> Vec<(LogId, TopicId, Known)> {
+    let log = |(id, known): (&LogId, &Known)| {
+        let mut known = known.clone();
+        if synced {
+            // The journal may be overwritten before the log is opened: the checkpoint has to say
+            // what it said.
+            known.recovery_point = known.recovery_point.max(known.durable_end);
+        }
+        let topic_id = has_data.get(id).copied().unwrap_or_default();
+        (id.clone(), topic_id, known)
+    };
+    known.iter().map(log).collect()
+}

@@ -1,0 +1,347 @@
+//! Doing what the plan says: the part of the replay that touches the disk.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::checkpoint::{self, PartitionMetadata};
+use crate::log::{Known, file_in};
+use crate::vfs::{File, OpenMode, Vfs};
+use crate::{Entropy, LogId, Offset, StorageError, TopicId};
+
+use super::super::has_data::HasData;
+use super::super::journal::Scan;
+use super::super::names;
+use super::super::report::RecoveryReport;
+use super::plan::{LogPlan, Plan, PlannedPiece};
+use super::{ReplayedFiles, ReplayedLog, sync_failed};
+
+const METADATA: &str = "partition.metadata";
+const METADATA_BYTES_MAX: usize = 4096;
+
+/// The replay of one start.
+pub(in super::super) struct Replay<'a> {
+    pub(in super::super) vfs: &'a Arc<dyn Vfs>,
+    pub(in super::super) entropy: &'a dyn Entropy,
+    /// `DIR/kafka`.
+    pub(in super::super) root: &'a Path,
+    pub(in super::super) scan: &'a Scan,
+    /// How many files may stay open until they are synced.
+    pub(in super::super) open_files_max: usize,
+    pub(in super::super) has_data: &'a mut HasData,
+    /// What the checkpoints say of each log; what the journal says is added.
+    pub(in super::super) known: &'a mut BTreeMap<LogId, Known>,
+    pub(in super::super) report: &'a mut RecoveryReport,
+}
+
+/// Replays the rounds of `replay.scan`. Where that fails, the same can be done again.
+pub(in super::super) fn replay(mut replay: Replay<'_>) -> Result<Vec<ReplayedLog>, StorageError> {
+    let plan = Plan::new(&replay.scan.rounds, replay.has_data);
+    let rounds = replay.scan.rounds.iter();
+    replay.report.rounds = rounds.filter(|round| !round.entries.is_empty()).count();
+    let mut logs = Vec::new();
+    for log in &plan.logs {
+        logs.extend(replay.log(log)?);
+    }
+    Ok(logs)
+}
+
+/// Whose directory is at a log's path.
+enum Whose {
+    /// Nobody's: there is none.
+    Missing,
+    /// This topic's.
+    Of(TopicId),
+    /// Without a readable `partition.metadata`, which a crash may leave.
+    Unknown,
+}
+
+impl Replay<'_> {
+    fn log(&mut self, log: &LogPlan) -> Result<Option<ReplayedLog>, StorageError> {
+        let dir = self.root.join(log.id.dir_name());
+        if log.deleted {
+            self.finish_deletion(log, &dir)?;
+            return Ok(None);
+        }
+        let Some(made) = self.claim_dir(log, &dir)? else {
+            return Ok(None);
+        };
+        self.know(log);
+        let mut writer = Writer::new(self, log, dir);
+        writer.make_metadata(made)?;
+        writer.write_pieces()?;
+        let (mut files, bytes) = (writer.files, writer.bytes);
+        self.report.bytes += bytes;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        self.report.logs_written += 1;
+        let replayed = |files| ReplayedFiles {
+            vfs: Arc::clone(self.vfs),
+            dir: self.root.join(log.id.dir_name()),
+            new_dir: log.created,
+            files,
+        };
+        self.open_files_max = match self.open_files_max.checked_sub(files.len()) {
+            Some(rest) => rest,
+            None => {
+                // No room to keep them open: made durable at once.
+                replayed(std::mem::take(&mut files)).sync()?;
+                0
+            }
+        };
+        Ok(Some(ReplayedLog {
+            id: log.id.clone(),
+            files: Arc::new(replayed(files)),
+            live: log.live,
+        }))
+    }
+
+    fn finish_deletion(&mut self, log: &LogPlan, dir: &Path) -> Result<(), StorageError> {
+        match self.whose(dir)? {
+            Whose::Of(topic_id) if topic_id == log.topic_id => {
+                self.set_aside(log, dir, names::DELETED)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds or makes the log's directory; `None` where the log's data must not be written.
+    /// Answers whether its `partition.metadata` has to be made.
+    fn claim_dir(&mut self, log: &LogPlan, dir: &Path) -> Result<Option<bool>, StorageError> {
+        let is_noted = self.has_data.get(&log.id) == Some(&log.topic_id);
+        match self.whose(dir)? {
+            Whose::Of(topic_id) if topic_id == log.topic_id => Ok(Some(false)),
+            Whose::Of(topic_id) if log.created => {
+                // Set aside before the new log was made, but not durably so.
+                self.report.say(
+                    &log.id,
+                    format!("the directory of topic {topic_id} is set aside"),
+                );
+                self.set_aside(log, dir, names::STRAY)?;
+                self.make_dir(dir)?;
+                Ok(Some(true))
+            }
+            Whose::Of(topic_id) => {
+                let why = format!(
+                    "its directory belongs to topic {topic_id}, the journal has data of {}",
+                    log.topic_id
+                );
+                self.report.say(&log.id, why);
+                Ok(None)
+            }
+            Whose::Missing if log.created => {
+                self.make_dir(dir)?;
+                self.report.directories_made += 1;
+                Ok(Some(true))
+            }
+            Whose::Unknown if log.created || is_noted => Ok(Some(true)),
+            Whose::Missing | Whose::Unknown => {
+                if !log.pieces.is_empty() {
+                    let why = "its directory is missing, the journal has data of it".to_owned();
+                    self.report.say(&log.id, why);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn whose(&self, dir: &Path) -> Result<Whose, StorageError> {
+        let stat = self
+            .vfs
+            .stat(dir)
+            .map_err(|e| StorageError::io("look at", dir, e))?;
+        if stat.is_none() {
+            return Ok(Whose::Missing);
+        }
+        let path = dir.join(METADATA);
+        match checkpoint::read(&**self.vfs, &path, METADATA_BYTES_MAX) {
+            Ok(Some(bytes)) => Ok(PartitionMetadata::decode(&bytes)
+                .map_or(Whose::Unknown, |metadata| Whose::Of(metadata.topic_id))),
+            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(Whose::Unknown),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn set_aside(&mut self, log: &LogPlan, dir: &Path, kind: &str) -> Result<(), StorageError> {
+        let name = names::aside(&log.id, kind, self.entropy);
+        let to = self.root.join(&name);
+        self.vfs
+            .rename(dir, &to)
+            .map_err(|e| StorageError::io("set aside", dir, e))?;
+        self.report.set_aside.push(name);
+        Ok(())
+    }
+
+    fn make_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        let made = self.vfs.create_dir(dir);
+        made.map_err(|e| StorageError::io("make the directory", dir, e))
+    }
+
+    /// Adds what the journal knows to what the checkpoints know.
+    fn know(&mut self, log: &LogPlan) {
+        let known = self.known.entry(log.id.clone()).or_default();
+        if let Some(settled) = log.settled {
+            let end = log.end.map_or(settled, |end| end.max(settled));
+            known.recovery_point = known.recovery_point.min(end);
+        }
+        known.durable_end = log.end.unwrap_or_default();
+        known.log_start = known.log_start.max(log.log_start.unwrap_or_default());
+    }
+}
+
+/// Writes one log's files.
+struct Writer<'r> {
+    vfs: &'r dyn Vfs,
+    scan: &'r Scan,
+    report: &'r mut RecoveryReport,
+    log: &'r LogPlan,
+    dir: PathBuf,
+    files: Vec<(PathBuf, Arc<dyn File>)>,
+    segments: BTreeMap<Offset, Segment>,
+    bytes: u64,
+}
+
+/// A segment file that is being written.
+struct Segment {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+impl<'r> Writer<'r> {
+    fn new(replay: &'r mut Replay<'_>, log: &'r LogPlan, dir: PathBuf) -> Self {
+        Self {
+            vfs: &**replay.vfs,
+            scan: replay.scan,
+            report: replay.report,
+            log,
+            dir,
+            files: Vec::new(),
+            segments: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Writes `partition.metadata`, or makes sure that one from a round that counts is synced.
+    fn make_metadata(&mut self, is_missing: bool) -> Result<(), StorageError> {
+        if !is_missing && !self.log.created {
+            return Ok(());
+        }
+        let path = self.dir.join(METADATA);
+        let metadata = PartitionMetadata {
+            topic_id: self.log.topic_id,
+        };
+        let write = || {
+            let file = self.vfs.open(&path, OpenMode::Create)?;
+            if is_missing {
+                file.set_len(0)?;
+                file.write_all_at(&mut [IoSlice::new(&metadata.encode())], 0)?;
+            }
+            Ok(file)
+        };
+        let file = write().map_err(|e| StorageError::io("write", &path, e))?;
+        self.files.push((path, file));
+        Ok(())
+    }
+
+    fn write_pieces(&mut self) -> Result<(), StorageError> {
+        for piece in &self.log.pieces {
+            let written = if piece.damaged {
+                self.check_damaged(piece)?
+            } else {
+                self.write_piece(piece)?
+            };
+            if let Err(why) = written {
+                // The log itself says what is missing once it is opened: its durable end is known.
+                self.report.say(&self.log.id, why);
+                break;
+            }
+        }
+        let segments = std::mem::take(&mut self.segments);
+        let files = segments
+            .into_values()
+            .map(|segment| (segment.path, segment.file));
+        self.files.extend(files);
+        Ok(())
+    }
+
+    /// Writes a piece; the inner error says why it cannot belong there.
+    fn write_piece(&mut self, piece: &PlannedPiece) -> Result<Result<(), String>, StorageError> {
+        let (scan, range) = (self.scan, piece.range);
+        let Some(segment) = self.segment(range.segment_base, range.position == 0)? else {
+            return Ok(Err(format!(
+                "segment {} is missing, the journal has bytes from {} on",
+                range.segment_base, range.position
+            )));
+        };
+        if segment.len < range.position {
+            return Ok(Err(format!(
+                "segment {} ends at {}, the journal has bytes from {} on",
+                range.segment_base, segment.len, range.position
+            )));
+        }
+        let mut position = range.position;
+        let len = u64::from(range.len);
+        scan.data(piece.area, piece.position, len, |bytes| {
+            segment
+                .file
+                .write_all_at(&mut [IoSlice::new(bytes)], position)?;
+            position += bytes.len() as u64;
+            Ok::<_, io::Error>(())
+        })
+        .map_err(|e| StorageError::io("replay the journal into", &segment.path, e))?;
+        segment.len = segment.len.max(position);
+        self.bytes += len;
+        Ok(Ok(()))
+    }
+
+    /// A piece that is damaged in the journal is no loss where the file has it.
+    fn check_damaged(&mut self, piece: &PlannedPiece) -> Result<Result<(), String>, StorageError> {
+        let range = piece.range;
+        let lost = || {
+            Ok(Err(format!(
+                "{} bytes at {} of segment {} are damaged in the journal and not in the file",
+                range.len, range.position, range.segment_base
+            )))
+        };
+        let Some(segment) = self.segment(range.segment_base, false)? else {
+            return lost();
+        };
+        let failed = |doing, e| StorageError::io(doing, &segment.path, e);
+        segment
+            .file
+            .sync_data()
+            .map_err(|e| sync_failed(&segment.path, e))?;
+        segment.file.drop_cache().map_err(|e| failed("read", e))?;
+        if segment.len < range.position + u64::from(range.len) {
+            return lost();
+        }
+        let crc = super::super::journal::file_crc(&*segment.file, range.position, range.len.into())
+            .map_err(|e| failed("read", e))?;
+        if crc == range.crc { Ok(Ok(())) } else { lost() }
+    }
+
+    /// The segment's open file; a missing one is made only where `make` says so.
+    fn segment(&mut self, base: Offset, make: bool) -> Result<Option<&mut Segment>, StorageError> {
+        if !self.segments.contains_key(&base) {
+            let path = file_in(&self.dir, base, ".log");
+            let mode = if make {
+                OpenMode::Create
+            } else {
+                OpenMode::Write
+            };
+            let file = match self.vfs.open(&path, mode) {
+                Ok(file) => file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(StorageError::io("open", &path, e)),
+            };
+            let len = file
+                .len()
+                .map_err(|e| StorageError::io("look at", &path, e))?;
+            self.segments.insert(base, Segment { path, file, len });
+        }
+        Ok(self.segments.get_mut(&base))
+    }
+}

@@ -1,0 +1,205 @@
+//! The logs' own files and the checkpoint files: syncing the ones, writing the others.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::checkpoint;
+use crate::log::{FlushTarget, SyncedFiles};
+use crate::vfs::Vfs;
+use crate::{LogId, Offset, StorageError};
+
+use super::super::has_data;
+use super::super::replay::ReplayedFiles;
+use super::Rounds;
+use super::state::BeforeSync;
+
+/// Kafka's names for the checkpoint files, and ours.
+pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+pub(crate) const HAS_DATA: &str = "has-data";
+
+/// How a sync of one log's files ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Synced {
+    /// Everything written before is durable in the files.
+    Durable,
+    /// The log is deleted; nothing was done.
+    Retired,
+}
+
+/// A log whose files were synced, before its directory's name was.
+struct Done {
+    id: LogId,
+    before: BeforeSync,
+    files: Option<SyncedFiles>,
+    new_dir: bool,
+}
+
+type Answer = (LogId, Result<Synced, Arc<StorageError>>);
+
+impl Rounds {
+    /// Syncs the files of logs. A log for which that fails is taken offline.
+    pub(super) fn sync_logs(&self, ids: &[LogId]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        let mut done = Vec::new();
+        for id in ids {
+            match self.sync_log(id) {
+                Ok(Some(synced)) => done.push(synced),
+                Ok(None) => answers.push((id.clone(), Ok(Synced::Retired))),
+                Err(cause) => answers.push((id.clone(), Err(cause))),
+            }
+        }
+        if done.iter().any(|log| log.new_dir)
+            && let Err(cause) = self.sync_root()
+        {
+            let cause = Arc::new(cause);
+            for log in done.extract_if(.., |log| log.new_dir) {
+                self.fail(&log.id, &cause);
+                answers.push((log.id, Err(Arc::clone(&cause))));
+            }
+        }
+        let mut state = self.state.lock();
+        for log in done {
+            state.synced(&log.id, &log.before, log.files);
+            answers.push((log.id, Ok(Synced::Durable)));
+        }
+        drop(state);
+        self.room.notify_all();
+        answers
+    }
+
+    /// Makes the names of the logs' directories durable.
+    pub(super) fn sync_root(&self) -> Result<(), StorageError> {
+        self.vfs
+            .sync_dir(&self.root)
+            .map_err(|source| StorageError::Io {
+                doing: "sync the directory",
+                path: self.root.clone(),
+                source: Arc::new(source),
+            })
+    }
+
+    /// Syncs one log's files; `None` where it is retired.
+    fn sync_log(&self, id: &LogId) -> Result<Option<Done>, Arc<StorageError>> {
+        let Some(log) = self
+            .state
+            .lock()
+            .logs
+            .get(id)
+            .map(|log| Arc::clone(&log.syncing))
+        else {
+            return Ok(None);
+        };
+        let _turn = log.lock();
+        let (before, target, replayed) = {
+            let state = self.state.lock();
+            let Some(log) = state.logs.get(id).filter(|log| !log.retired) else {
+                return Ok(None);
+            };
+            if let Some(cause) = &log.offline {
+                return Err(Arc::clone(cause));
+            }
+            let (target, replayed) = (log.target.clone(), log.replayed.clone());
+            (state.before_sync(log), target, replayed)
+        };
+        match sync_both(target.as_deref(), replayed.as_deref()) {
+            Ok((files, new_dir)) => Ok(Some(Done {
+                id: id.clone(),
+                before,
+                files,
+                new_dir,
+            })),
+            Err(cause) => {
+                let cause = Arc::new(cause);
+                self.fail(id, &cause);
+                Err(cause)
+            }
+        }
+    }
+
+    /// Writes the checkpoint files that would say something else than they do, durably.
+    pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
+        let mut files = self.files.lock();
+        let (recovery_points, log_starts, has_data) = {
+            let mut state = self.state.lock();
+            state.changed = false;
+            let (mut points, mut starts) = (Vec::new(), Vec::new());
+            for (id, log) in state.logs.iter().filter(|(_, log)| !log.retired) {
+                if log.recovery_point > Offset::ZERO || state.has_data.contains_key(id) {
+                    points.push((id.clone(), log.recovery_point));
+                }
+                if log.log_start > Offset::ZERO {
+                    starts.push((id.clone(), log.log_start));
+                }
+            }
+            (points, starts, state.has_data.clone())
+        };
+        let offsets = |of: &[(LogId, Offset)]| {
+            checkpoint::encode_offsets(of.iter().map(|(id, offset)| (id, *offset)))
+        };
+        let vfs = &*self.vfs;
+        let written = files
+            .has_data
+            .write(vfs, &has_data::encode(&has_data))
+            .and_then(|()| files.log_starts.write(vfs, &offsets(&log_starts)))
+            .and_then(|()| files.recovery_points.write(vfs, &offsets(&recovery_points)));
+        if written.is_err() {
+            self.state.lock().changed = true;
+        }
+        written
+    }
+}
+
+fn sync_both(
+    target: Option<&dyn FlushTarget>,
+    replayed: Option<&ReplayedFiles>,
+) -> Result<(Option<SyncedFiles>, bool), StorageError> {
+    let mut new_dir = false;
+    if let Some(replayed) = replayed {
+        replayed.sync()?;
+        new_dir |= replayed.new_dir();
+    }
+    let files = target.map(FlushTarget::sync_files).transpose()?;
+    new_dir |= files.is_some_and(|files| files.new_dir);
+    Ok((files, new_dir))
+}
+
+/// The files that say, for all logs, what each log's own files cannot.
+#[derive(Debug)]
+pub(super) struct CheckpointFiles {
+    recovery_points: CheckpointFile,
+    log_starts: CheckpointFile,
+    has_data: CheckpointFile,
+}
+
+impl CheckpointFiles {
+    pub(super) fn new(kafka: &Path, own: &Path) -> Self {
+        let file = |path| CheckpointFile {
+            path,
+            written: None,
+        };
+        Self {
+            recovery_points: file(kafka.join(RECOVERY_POINTS)),
+            log_starts: file(kafka.join(LOG_STARTS)),
+            has_data: file(own.join(HAS_DATA)),
+        }
+    }
+}
+
+/// One of them, with what this process wrote last.
+#[derive(Debug)]
+struct CheckpointFile {
+    path: PathBuf,
+    written: Option<(usize, u32)>,
+}
+
+impl CheckpointFile {
+    fn write(&mut self, vfs: &dyn Vfs, bytes: &[u8]) -> Result<(), StorageError> {
+        let print = (bytes.len(), crc32fast::hash(bytes));
+        if self.written != Some(print) {
+            checkpoint::write_atomically(vfs, &self.path, bytes)?;
+            self.written = Some(print);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of a whole store, over a file system in memory.
+
+mod basics;
+mod crashes;
+mod faults;
+mod kit;
+mod threads;

@@ -1,0 +1,142 @@
+//! What the tests of a store share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::vfs::{MemVfs, Vfs};
+use crate::{
+    AppendError, AppendOptions, Appended, Bound, Condition, Durability, FlushMode, Log, LogConfig,
+    LogId, LogOptions, Offset, Record, SeededEntropy, Store, StoreOptions, TestClock, Timestamp,
+    TopicId, TopicName, World,
+};
+
+pub(super) const DIR: &str = "/data";
+
+/// A world over `vfs` in which nothing is left to chance.
+pub(super) fn world(vfs: impl Vfs + 'static) -> World {
+    World {
+        vfs: Arc::new(vfs),
+        clock: Arc::new(TestClock::frozen()),
+        entropy: Arc::new(SeededEntropy::new(7)),
+    }
+}
+
+/// Options under which everything happens soon.
+pub(super) fn small() -> StoreOptions {
+    StoreOptions {
+        journal_area_bytes_max: 56 << 10,
+        direct_bytes_min: 16 << 10,
+        ..StoreOptions::default()
+    }
+}
+
+pub(super) fn open(vfs: &MemVfs) -> Store {
+    open_with(vfs, small())
+}
+
+pub(super) fn open_with(vfs: &MemVfs, options: StoreOptions) -> Store {
+    let opened = Store::open_in(world(vfs.clone()), DIR, options);
+    opened.expect("the store opens").store
+}
+
+pub(super) fn id(name: &str) -> LogId {
+    LogId::new(TopicName::new(name).unwrap(), 0)
+}
+
+pub(super) fn topic(number: u8) -> TopicId {
+    TopicId::from_bytes([number; 16])
+}
+
+/// Segments of 4 KiB.
+pub(super) fn log_options(topic_id: Option<TopicId>) -> LogOptions {
+    LogOptions {
+        topic_id,
+        config: LogConfig {
+            segment_bytes: 4096,
+            index_interval_bytes: 100,
+            file_delete_delay: std::time::Duration::ZERO,
+            ..LogConfig::default()
+        },
+    }
+}
+
+pub(super) fn log(store: &Store, name: &str) -> Log {
+    store.log(name, log_options(None)).expect("the log opens")
+}
+
+/// Options for an append that returns once it is written.
+pub(super) fn written() -> AppendOptions {
+    AppendOptions {
+        durability: Durability::Written,
+        ..AppendOptions::default()
+    }
+}
+
+/// A record that names itself, `len` bytes and more.
+pub(super) fn record(text: &str, len: usize) -> Record {
+    let dots = len.saturating_sub(text.len());
+    Record::new(format!("{text}{}", ".".repeat(dots)))
+}
+
+pub(super) fn append(log: &Log, text: &str) -> Result<Appended, AppendError> {
+    log.append(&[record(text, 10)], AppendOptions::default())
+}
+
+/// The values of all records below the log end.
+pub(super) fn values(log: &Log) -> Vec<String> {
+    let records = log.records_until(Offset::ZERO, Bound::LogEnd);
+    let start = log.ends().start;
+    let records = records.map(|record| record.expect("the log can be read"));
+    records
+        .filter(|record| record.offset >= start)
+        .map(|record| {
+            let value = record.value.expect("the tests' records have a value");
+            let text = String::from_utf8(value.to_vec()).unwrap();
+            text.trim_end_matches('.').to_owned()
+        })
+        .collect()
+}
+
+/// Does background work until there is none left.
+pub(super) fn maintain(store: &Store) {
+    for _ in 0..1000 {
+        if !store.maintain(Timestamp::new(0)).more {
+            return;
+        }
+    }
+    panic!("the background work does not end");
+}
+
+/// Every file below `DIR` with its bytes, for comparing.
+pub(super) fn image(vfs: &MemVfs) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut dirs = vec![std::path::PathBuf::from(DIR)];
+    while let Some(dir) = dirs.pop() {
+        for entry in vfs.list(&dir).unwrap() {
+            let path = dir.join(&entry.name);
+            if entry.is_dir {
+                dirs.push(path);
+                continue;
+            }
+            let file = vfs.open(&path, crate::vfs::OpenMode::Read).unwrap();
+            let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            files.insert(path.to_string_lossy().into_owned(), bytes);
+        }
+    }
+    files
+}
+
+pub(super) fn os() -> StoreOptions {
+    StoreOptions {
+        flush: FlushMode::Os,
+        ..small()
+    }
+}
+
+pub(super) fn next(offset: i64) -> AppendOptions {
+    AppendOptions {
+        condition: Condition::NextOffset(Offset::new(offset)),
+        ..AppendOptions::default()
+    }
+}
