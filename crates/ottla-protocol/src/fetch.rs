@@ -169,6 +169,22 @@ fields! {
     }
 }
 
+impl FetchRequest {
+    /// The follower that reads and its broker epoch, wherever the version puts them; -1 and -1 for
+    /// a consumer. Whoever is not a broker and claims to be one must be refused.
+    #[must_use]
+    pub const fn replica(&self) -> (i32, i64) {
+        if self.replica_state.replica_id == -1 {
+            (self.replica_id, -1)
+        } else {
+            (
+                self.replica_state.replica_id,
+                self.replica_state.replica_epoch,
+            )
+        }
+    }
+}
+
 /// The records of a partition in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Records {

@@ -131,3 +131,22 @@ fn text_that_is_not_utf8_is_refused() {
     let refused = decode_request(&header(api, 1), body, &mut Sum::default()).unwrap_err();
     assert!(refused.to_string().contains("not UTF-8"), "{refused}");
 }
+
+#[test]
+fn a_follower_is_found_wherever_the_version_puts_it() {
+    let api = crate::api::find(crate::ApiKey::Fetch).unwrap();
+    for version in api.versions.clone() {
+        let mut fetch = crate::fetch::FetchRequest::default();
+        assert_eq!(fetch.replica(), (-1, -1));
+        fetch.replica_id = 5;
+        fetch.replica_state.replica_id = 5;
+        fetch.replica_state.replica_epoch = 9;
+        let body = body(api, version, &fetch.into());
+        let read = Checked::new(&header(api, version), body).unwrap();
+        let Ok(Request::Fetch(read)) = read.decode() else {
+            panic!("a Fetch request was encoded");
+        };
+        let expected = if version < 15 { (5, -1) } else { (5, 9) };
+        assert_eq!(read.replica(), expected, "version {version}");
+    }
+}
