@@ -1,66 +1,11 @@
 mod properties;
 
-use ottla_log::{LeaderEpoch, Offset, ProducerId, TopicId, TopicName};
+use ottla_log::{LeaderEpoch, Offset, ProducerId};
 
 use super::*;
 use crate::metadata::record::*;
-use crate::{BrokerEpoch, DirectoryId, IncarnationId, PartitionEpoch};
-
-fn broker(id: i32, epoch: i64) -> RegisterBrokerRecord {
-    RegisterBrokerRecord {
-        broker_id: BrokerId::new(id),
-        incarnation_id: IncarnationId::from_bytes([7; 16]),
-        broker_epoch: BrokerEpoch::new(epoch),
-        endpoints: vec![BrokerEndpoint {
-            name: "PLAINTEXT".into(),
-            host: "localhost".into(),
-            port: 9092,
-            security_protocol: SecurityProtocol::Plaintext,
-        }],
-        features: Vec::new(),
-        rack: None,
-        fenced: true,
-        in_controlled_shutdown: false,
-        log_dirs: vec![DirectoryId::from_bytes([9; 16])],
-    }
-}
-
-fn id(n: u8) -> TopicId {
-    TopicId::from_bytes([n; 16])
-}
-
-fn topic(n: u8, name: &str) -> MetadataRecord {
-    MetadataRecord::Topic(TopicRecord {
-        name: TopicName::new(name).unwrap(),
-        topic_id: id(n),
-    })
-}
-
-fn partition(topic: u8, number: i32) -> MetadataRecord {
-    MetadataRecord::Partition(PartitionRecord {
-        partition_id: number,
-        topic_id: id(topic),
-        replicas: vec![BrokerId::new(1)],
-        isr: vec![BrokerId::new(1)],
-        removing_replicas: Vec::new(),
-        adding_replicas: Vec::new(),
-        leader: Some(BrokerId::new(1)),
-        recovering: false,
-        leader_epoch: LeaderEpoch::new(0),
-        partition_epoch: PartitionEpoch::new(0),
-        directories: vec![DirectoryId::UNASSIGNED],
-        elr: Vec::new(),
-        last_known_elr: Vec::new(),
-    })
-}
-
-fn config(resource: ConfigResource, name: &str, value: Option<&str>) -> MetadataRecord {
-    MetadataRecord::Config(ConfigRecord {
-        resource,
-        name: name.into(),
-        value: value.map(Into::into),
-    })
-}
+use crate::metadata::testing::{any_record, broker, config, id, partition, topic};
+use crate::{BrokerEpoch, PartitionEpoch};
 
 fn replay(image: &Image, records: &[MetadataRecord]) -> Image {
     image.replay(image.end(), records).unwrap()

@@ -4,66 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Records that mostly fit one another; those that do not are refused and change nothing.
-fn record() -> impl Strategy<Value = MetadataRecord> {
-    let names = prop::sample::select(vec!["a", "a.b", "a_b", "c-d", "__consumer_offsets"]);
-    let ids = || 0u8..6;
-    let brokers = || prop::collection::vec((1i32..4).prop_map(BrokerId::new), 0..3);
-    let resources = prop_oneof![
-        names.clone().prop_map(ConfigResource::topic),
-        (1i32..3).prop_map(|n| ConfigResource::broker(BrokerId::new(n))),
-        Just(ConfigResource::all_brokers()),
-    ];
-    let keys = prop::sample::select(vec!["retention.ms", "segment.ms"]);
-    let values = prop::option::weighted(0.8, "[0-9]{1,3}");
-    prop_oneof![
-        6 => (ids(), names).prop_map(|(n, name)| topic(n, name)),
-        8 => (ids(), 0i32..4).prop_map(|(n, number)| partition(n, number)),
-        4 => (ids(), 0i32..4, brokers(), prop::option::of(brokers()), any::<bool>()).prop_map(
-            |(n, number, isr, elr, elect)| {
-                MetadataRecord::PartitionChange(PartitionChangeRecord {
-                    leader: elect.then(|| isr.first().copied()),
-                    isr: Some(isr),
-                    elr,
-                    ..PartitionChangeRecord::new(id(n), number)
-                })
-            }
-        ),
-        2 => ids().prop_map(|n| {
-            MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id(n) })
-        }),
-        4 => (resources, keys, values).prop_map(|(resource, key, value)| {
-            config(resource, key, value.as_deref())
-        }),
-        2 => (1i32..4, 0i64..9)
-            .prop_map(|(n, epoch)| MetadataRecord::RegisterBroker(broker(n, epoch))),
-        1 => (1i32..4, 0i64..9, any::<bool>()).prop_map(|(n, epoch, fenced)| {
-            MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
-                broker_id: BrokerId::new(n),
-                broker_epoch: BrokerEpoch::new(epoch),
-                fenced: Some(fenced),
-                in_controlled_shutdown: false,
-                log_dirs: None,
-            })
-        }),
-        1 => (0i16..3).prop_map(|level| {
-            MetadataRecord::FeatureLevel(FeatureLevelRecord {
-                name: "some.feature".into(),
-                level,
-            })
-        }),
-        1 => (0i64..9000).prop_map(|next| {
-            MetadataRecord::ProducerIds(ProducerIdsRecord {
-                broker_id: BrokerId::new(1),
-                broker_epoch: BrokerEpoch::new(0),
-                next_producer_id: ProducerId::new(next),
-            })
-        }),
-        1 => Just(MetadataRecord::ClearElr(ClearElrRecord { topic: None })),
-        1 => Just(MetadataRecord::NoOp),
-    ]
-}
-
 /// The image that `records` make of `image`, those that do not fit left out.
 fn make(image: Image, records: &[MetadataRecord]) -> Image {
     records.iter().fold(image, |image, record| {
@@ -74,7 +14,7 @@ fn make(image: Image, records: &[MetadataRecord]) -> Image {
 
 proptest! {
     #[test]
-    fn a_snapshot_makes_the_same_image(records in prop::collection::vec(record(), 0..150)) {
+    fn a_snapshot_makes_the_same_image(records in prop::collection::vec(any_record(), 0..150)) {
         let image = make(Image::new("c"), &records);
         let snapshot: Vec<MetadataRecord> = image.snapshot().collect();
         let again = Image::new("c").replay(Offset::ZERO, &snapshot).unwrap();
@@ -94,8 +34,8 @@ proptest! {
 
     #[test]
     fn a_delta_names_everything_that_differs(
-        before in prop::collection::vec(record(), 0..80),
-        after in prop::collection::vec(record(), 0..40),
+        before in prop::collection::vec(any_record(), 0..80),
+        after in prop::collection::vec(any_record(), 0..40),
     ) {
         let old = make(Image::new("c"), &before);
         let new = make(old.clone(), &after);
@@ -121,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_replays_whole_or_not_at_all(records in prop::collection::vec(record(), 0..20)) {
+    fn a_batch_replays_whole_or_not_at_all(records in prop::collection::vec(any_record(), 0..20)) {
         let image = make(Image::new("c"), &[topic(1, "a"), partition(1, 0)]);
         let copy = image.clone();
         if let Ok(next) = image.replay(image.end(), &records) {
