@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,8 +20,10 @@ use crate::{
 };
 
 /// Makes logs durable by syncing their files, and remembers what a store would.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DirectFlusher {
+    vfs: Arc<dyn Vfs>,
+    root: PathBuf,
     state: Mutex<Rounds>,
 }
 
@@ -29,6 +31,8 @@ pub(crate) struct DirectFlusher {
 struct Rounds {
     dirty: BTreeMap<LogId, Arc<dyn FlushTarget>>,
     durable: BTreeMap<LogId, Offset>,
+    /// Log starts that are durable with the next round, and those that are.
+    starting: BTreeMap<LogId, Offset>,
     started: BTreeMap<LogId, Offset>,
     reserved: u64,
     round: u64,
@@ -44,10 +48,10 @@ impl DirectFlusher {
         };
         let mut result = Ok(());
         for (id, target) in dirty {
-            match target.sync_files() {
-                Ok(synced) => {
-                    self.state.lock().durable.insert(id, synced.end);
-                    target.round_done(synced.end);
+            match self.sync(&*target) {
+                Ok(end) => {
+                    self.state.lock().durable.insert(id, end);
+                    target.round_done(end);
                 }
                 Err(e) => {
                     let cause = Arc::new(e);
@@ -59,21 +63,41 @@ impl DirectFlusher {
         result
     }
 
+    fn sync(&self, target: &dyn FlushTarget) -> Result<Offset, StorageError> {
+        let synced = target.sync_files()?;
+        if synced.new_dir {
+            let names = self.vfs.sync_dir(&self.root);
+            names.map_err(|e| StorageError::io("sync the directory", &self.root, e))?;
+        }
+        let mut state = self.state.lock();
+        if let Some(start) = state.starting.remove(target.id()) {
+            state.started.insert(target.id().clone(), start);
+        }
+        Ok(synced.end)
+    }
+
     /// What is reserved in the dirty budget and not written.
     pub(crate) fn reserved(&self) -> u64 {
         self.state.lock().reserved
     }
 
-    /// The end that was made durable last.
-    pub(crate) fn durable(&self, id: &LogId) -> Offset {
+    /// What a store knows of the log after a kill or a power cut now.
+    pub(crate) fn known(&self) -> Known {
         let state = self.state.lock();
-        state.durable.get(id).copied().unwrap_or_default()
+        let durable_end = state.durable.get(&id()).copied().unwrap_or_default();
+        Known {
+            durable_end,
+            has_data: (durable_end > Offset::ZERO).then(topic_id),
+            log_start: state.started.get(&id()).copied().unwrap_or_default(),
+            ..Known::default()
+        }
     }
 
-    /// The log start that was made known last.
-    pub(crate) fn started_at(&self, id: &LogId) -> Offset {
-        let state = self.state.lock();
-        state.started.get(id).copied().unwrap_or_default()
+    /// Takes over what an earlier store knew.
+    pub(crate) fn resume(&self, known: &Known) {
+        let mut state = self.state.lock();
+        state.durable.insert(id(), known.durable_end);
+        state.started.insert(id(), known.log_start);
     }
 }
 
@@ -85,7 +109,7 @@ impl Flusher for DirectFlusher {
     }
 
     fn settle(&self, target: &Arc<dyn FlushTarget>, end: Offset) -> Result<(), Arc<StorageError>> {
-        target.sync_files().map_err(Arc::new)?;
+        self.sync(&**target).map_err(Arc::new)?;
         let mut state = self.state.lock();
         state.durable.insert(target.id().clone(), end);
         Ok(())
@@ -93,7 +117,8 @@ impl Flusher for DirectFlusher {
 
     fn started(&self, target: &Arc<dyn FlushTarget>, log_start: Offset) {
         let mut state = self.state.lock();
-        state.started.insert(target.id().clone(), log_start);
+        state.starting.insert(target.id().clone(), log_start);
+        state.dirty.insert(target.id().clone(), Arc::clone(target));
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>> {
@@ -133,10 +158,10 @@ pub(crate) struct Kit {
     pub(crate) config: LogConfig,
 }
 
-/// Segments of 2 KiB with an index entry for each 100 bytes, so that everything happens soon.
+/// Segments of 4 KiB with an index entry for each 100 bytes, so that everything happens soon.
 pub(crate) fn small() -> LogConfig {
     LogConfig {
-        segment_bytes: 2048,
+        segment_bytes: 4096,
         index_interval_bytes: 100,
         ..LogConfig::default()
     }
@@ -154,16 +179,19 @@ impl Kit {
     }
 
     pub(crate) fn at(vfs: Arc<dyn Vfs>, dir: &Path, flush: FlushMode) -> Self {
-        for made in [dir.to_path_buf(), dir.join("kafka"), dir.join("ottla")] {
-            if vfs.stat(&made).unwrap().is_none() {
-                vfs.create_dir(&made).unwrap();
+        if vfs.stat(dir).unwrap().is_none() {
+            vfs.create_dir(dir).unwrap();
+            for made in ["kafka", "ottla"] {
+                vfs.create_dir(&dir.join(made)).unwrap();
             }
+            vfs.sync_dir(dir).unwrap();
+            vfs.sync_dir(dir.parent().unwrap()).unwrap();
         }
-        vfs.sync_dir(dir).unwrap();
-        if let Some(parent) = dir.parent() {
-            vfs.sync_dir(parent).unwrap();
-        }
-        let flusher = Arc::new(DirectFlusher::default());
+        let flusher = Arc::new(DirectFlusher {
+            vfs: Arc::clone(&vfs),
+            root: dir.join("kafka"),
+            state: Mutex::default(),
+        });
         let shared = Arc::new(LogShared {
             vfs,
             clock: Arc::new(TestClock::frozen()),
@@ -200,13 +228,7 @@ impl Kit {
 
     /// What a store knows of a log after a kill or a power cut now.
     pub(crate) fn known(&self) -> Known {
-        let durable_end = self.flusher.durable(&id());
-        Known {
-            durable_end,
-            has_data: (durable_end > Offset::ZERO).then(topic_id),
-            log_start: self.flusher.started_at(&id()),
-            ..Known::default()
-        }
+        self.flusher.known()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The log over a file system in memory.
 
+mod crash;
+
 use super::kit::{self, Kit, closed};
 use super::{Bound, Known};
 use crate::Offset;
