@@ -192,7 +192,7 @@ impl Segment {
         assert!(self.is_active(), "{self:?} is sealed");
         // Before the file is asked for, so that nobody closes it until it is synced.
         self.dirty.store(true, Ordering::Release);
-        self.file()
+        self.file_or_new()
     }
 
     /// Writes `bytes` at the end. Nothing of them is part of the segment until

@@ -101,6 +101,8 @@ pub(super) struct Parts {
     pub(super) config: LogConfig,
     pub(super) ends: Ends,
     pub(super) segments: Segments,
+    /// Segments below the log start.
+    pub(super) removed: Segments,
     pub(super) epochs: LeaderEpochCache,
     pub(super) epochs_dirty: bool,
     pub(super) producers: ProducerState,
@@ -139,7 +141,10 @@ impl LogCore {
                 dirty: parts.epochs_dirty,
             }),
             boundaries: Mutex::new(Boundaries::default()),
-            pending: Mutex::new(Pending::default()),
+            pending: Mutex::new(Pending {
+                removed: parts.removed,
+                ..Pending::default()
+            }),
             names_dirty: AtomicBool::new(false),
             new_dir: AtomicBool::new(false),
             observers: Observers::default(),

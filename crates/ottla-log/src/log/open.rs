@@ -106,7 +106,7 @@ impl LogCore {
             known,
             options: &options,
         };
-        let recovered = opening.run(&mut report).map_err(failed)?;
+        let (recovered, removed) = opening.run(&mut report).map_err(failed)?;
         let durable = recovered.end;
         let ends = Ends {
             start: recovered.start,
@@ -123,6 +123,7 @@ impl LogCore {
                 config: options.config,
                 ends,
                 segments: recovered.segments,
+                removed,
                 epochs: recovered.replay.epochs,
                 epochs_dirty: !known.clean,
                 producers: recovered.replay.producers,
@@ -153,6 +154,7 @@ impl LogCore {
                 config: options.config,
                 ends: Ends::default(),
                 segments: vec![segment],
+                removed: Vec::new(),
                 epochs: crate::epoch_cache::LeaderEpochCache::default(),
                 epochs_dirty: false,
                 producers: crate::producer_state::ProducerState::new(Offset::ZERO, &shared.limits),
@@ -162,6 +164,12 @@ impl LogCore {
             },
         )
     }
+}
+
+/// How many of the first segments lie below `start` as a whole; never the last one.
+pub(super) fn below(segments: &[Arc<Segment>], start: Offset) -> usize {
+    let nexts = segments.iter().skip(1);
+    nexts.take_while(|next| next.base() <= start).count()
 }
 
 /// What is where the log's directory should be.
@@ -247,10 +255,12 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn run(&self, report: &mut LogRecovery) -> Result<Recovered, StorageError> {
+    /// The log, and the segments below its start that are still there.
+    fn run(&self, report: &mut LogRecovery) -> Result<(Recovered, Segments), StorageError> {
         let vfs = &*self.shared.vfs;
         let mut listing = Listing::read(vfs, self.dir)?;
         leftovers::clear(self.shared, self.dir, &mut listing)?;
+        let removed = self.take_removed(&mut listing)?;
         let quick = if self.known.clean {
             self.take_as_is(&listing)?
         } else {
@@ -261,6 +271,14 @@ impl Opening<'_> {
             Some(recovered) => recovered,
             None => self.check(&listing, report)?,
         };
+        if recovered.end < self.known.log_start {
+            // All that is left was deleted: the log goes on where it starts.
+            recovered.end = self.known.log_start;
+            recovered.start = self.known.log_start;
+            if let Some(last) = recovered.segments.last() {
+                last.learn_end(recovered.end);
+            }
+        }
         if recovered.segments.is_empty() {
             let fresh = self.segment(recovered.end, Origin::Fresh);
             recovered.segments.push(fresh);
@@ -277,7 +295,22 @@ impl Opening<'_> {
                     .map_err(|e| StorageError::io("sync the directory", dir, e))?;
             }
         }
-        Ok(recovered)
+        Ok((recovered, removed))
+    }
+
+    /// Takes the segments below the log start out of the listing: they were on their way out, some
+    /// of them may be gone, and nobody asks for what is in the others.
+    fn take_removed(&self, listing: &mut Listing) -> Result<Segments, StorageError> {
+        let start = self.known.log_start;
+        let Some(first) = listing.segments.range(..=start).next_back().copied() else {
+            return Ok(Segments::new());
+        };
+        let stay = listing.segments.split_off(&first);
+        let removed = std::mem::replace(&mut listing.segments, stay);
+        let found = removed
+            .into_iter()
+            .map(|base| self.found(base, Some(first)));
+        found.filter_map(Result::transpose).collect()
     }
 
     /// Checks the files.
@@ -310,7 +343,7 @@ impl Opening<'_> {
         }
         let first = bases.first().copied().unwrap_or(self.known.recovery_point);
         let end = segments.last().map_or(first, |last| last.extent().next);
-        if end != self.known.recovery_point {
+        if end.max(self.known.log_start) != self.known.recovery_point {
             return Ok(None);
         }
         let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, end);

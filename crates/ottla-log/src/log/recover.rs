@@ -78,7 +78,7 @@ impl Recovery<'_> {
         for (index, base) in (unchecked..).zip(bases.iter().skip(unchecked).copied()) {
             let file_index = segments.len();
             if self.is_lost_between(end, base) {
-                if end >= self.durable_end() {
+                if self.is_behind_durable(end) {
                     cut = Some(Cut::before(bases.get(index..).unwrap_or_default()));
                     break;
                 }
@@ -99,7 +99,7 @@ impl Recovery<'_> {
         if let Some(cut) = cut {
             self.report.cut = cut.run(self.shared, self.dir)?;
         }
-        if end < self.durable_end() && corrupt.is_none() {
+        if !self.is_behind_durable(end) && corrupt.is_none() {
             corrupt = Some(self.missing(end));
         }
         self.report.corrupt = corrupt.as_ref().map(ToString::to_string);
@@ -116,6 +116,11 @@ impl Recovery<'_> {
     /// Below this everything was durable, as far as anybody noted.
     fn durable_end(&self) -> Offset {
         self.known.durable_end.max(self.known.recovery_point)
+    }
+
+    /// Whether all that was durable and not deleted lies below `end`.
+    fn is_behind_durable(&self, end: Offset) -> bool {
+        end.max(self.known.log_start) >= self.durable_end()
     }
 
     /// Whether batches are missing between `end` and the segment at `base`.
@@ -250,7 +255,7 @@ impl Recovery<'_> {
         good: Option<u64>,
         followers: &[Offset],
     ) -> Result<bool, StorageError> {
-        if stop.unreadable || scan.next < self.durable_end() {
+        if stop.unreadable || !self.is_behind_durable(scan.next) {
             return Ok(false);
         }
         // After a power cut a later write may be on the disk and an earlier one not: then the

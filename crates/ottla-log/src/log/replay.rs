@@ -44,11 +44,17 @@ impl Replay {
         let read = |path: &Path, max| checkpoint::read(&*shared.vfs, path, max).ok().flatten();
         let epochs = read(&log_dir.join(dir::EPOCHS), limits.checkpoint_bytes_max)
             .and_then(|bytes| LeaderEpochCache::load(&bytes, upto, &limits).ok());
-        let producers = snapshots.range(..=upto).rev().find_map(|offset| {
-            let path = dir::file_in(log_dir, *offset, dir::SNAPSHOT);
-            let bytes = read(&path, SNAPSHOT_BYTES_MAX)?;
-            ProducerState::load(&bytes, *offset, &limits).ok()
-        });
+        // Of a snapshot below the start, the batches that follow it are gone: a producer that it
+        // tells of may have written more since, and would be refused. One that is not known may
+        // go on.
+        let producers = snapshots
+            .range(start.min(upto)..=upto)
+            .rev()
+            .find_map(|offset| {
+                let path = dir::file_in(log_dir, *offset, dir::SNAPSHOT);
+                let bytes = read(&path, SNAPSHOT_BYTES_MAX)?;
+                ProducerState::load(&bytes, *offset, &limits).ok()
+            });
         Self {
             epochs_from: if epochs.is_some() { upto } else { start },
             epochs: epochs.unwrap_or_default(),

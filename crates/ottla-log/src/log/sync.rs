@@ -46,7 +46,9 @@ impl FlushTarget for LogCore {
         if new_dir {
             self.sync_metadata()?;
         }
-        for segment in self.segments.load_full().iter() {
+        // Those that have left the log, too, for as long as a crash may bring them back.
+        let removed = self.pending.lock().removed.clone();
+        for segment in self.segments.load_full().iter().chain(&removed) {
             segment.sync()?;
         }
         match self.write_derived() {
@@ -96,7 +98,11 @@ impl LogCore {
                 let snapshot = appender.producers.snapshot();
                 self.pending.lock().snapshots.push((end, snapshot));
             }
-            self.sync_files()?;
+            if self.sync_files()?.new_dir {
+                let root = &self.shared.root;
+                let synced = self.shared.vfs.sync_dir(root);
+                synced.map_err(|e| StorageError::io("sync the directory", root, e))?;
+            }
         }
         drop(appender);
         Ok(self.checkpoints())

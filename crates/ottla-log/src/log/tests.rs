@@ -1,6 +1,8 @@
 //! The log over a file system in memory.
 
 mod crash;
+mod files;
+mod model;
 
 use super::kit::{self, Kit, closed};
 use super::{Bound, Known};

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::core::{Appender, LogCore, Segments};
 use super::dir::{self, Listing};
 use super::errors::TruncateError;
+use super::open::below;
 use super::replay::Replay;
 use super::seam::Maintenance;
 use crate::derived::{Derived, Rewind};
@@ -33,7 +34,9 @@ impl LogCore {
         else {
             return Err(self.no_such_offset(to));
         };
-        let cut = cut_of(keep, to)?;
+        let mut cut = cut_of(keep, to)?;
+        // Where the start lies within the batch that goes, the log goes on there.
+        cut.next = cut.next.max(ends.start);
         self.shared
             .flusher
             .settle(&self.target(), cut.next)
@@ -135,10 +138,7 @@ impl LogCore {
         }
         appender.producers.advance_start(to);
         let segments = self.segments.load_full();
-        // A segment goes once the next one begins at or below the start; so the last one stays.
-        let nexts = segments.iter().skip(1);
-        let gone = nexts.take_while(|next| next.base() <= to).count();
-        if let Some((gone, stay)) = segments.split_at_checked(gone)
+        if let Some((gone, stay)) = segments.split_at_checked(below(&segments, to))
             && !gone.is_empty()
         {
             self.pending.lock().removed.extend_from_slice(gone);
@@ -221,19 +221,15 @@ impl LogCore {
     }
 }
 
-/// Where `segment` is cut, so that the batch that holds `to` goes.
+/// Where `segment` is cut, so that the batch that holds `to` goes: at the end of the last batch
+/// that stays, also where there is a gap up to `to`, as a reopened log ends there, too.
 fn cut_of(segment: &Segment, to: Offset) -> Result<Extent, StorageError> {
+    let failed = |e| segment.walk_error(e);
     let extent = segment.extent();
-    let found = segment.find(to, extent.size, Wait::Allowed);
-    let found = found.map_err(|e| segment.walk_error(e))?;
-    Ok(match found {
-        Some(step) => Extent {
-            size: step.position,
-            next: to.min(step.header.base_offset),
-        },
-        None => Extent {
-            size: extent.size,
-            next: to,
-        },
-    })
+    let found = segment
+        .find(to, extent.size, Wait::Allowed)
+        .map_err(failed)?;
+    let size = found.map_or(extent.size, |step| step.position);
+    let next = segment.end_before(size).map_err(failed)?;
+    Ok(Extent { size, next })
 }

@@ -59,21 +59,37 @@ impl Segment {
 
     /// The `.log` file. Who holds it reads on, whatever becomes of the file's name.
     pub(crate) fn file(&self) -> Result<Arc<dyn File>, StorageError> {
+        let mode = if self.is_active() {
+            OpenMode::Write
+        } else {
+            OpenMode::Read
+        };
+        self.file_in(mode)
+    }
+
+    /// The `.log` file, for the appender: made where it is missing.
+    pub(super) fn file_or_new(&self) -> Result<Arc<dyn File>, StorageError> {
+        if self.is_created() {
+            return self.file();
+        }
+        let file = self.file_in(OpenMode::CreateNew)?;
+        self.created.store(true, Ordering::Release);
+        Ok(file)
+    }
+
+    fn file_in(&self, mode: OpenMode) -> Result<Arc<dyn File>, StorageError> {
         self.used.store(true, Ordering::Relaxed);
         if let Some(file) = &self.files.lock().log {
             return Ok(Arc::clone(file));
         }
-        let mode = match (
-            self.created.load(Ordering::Acquire),
-            self.active.load(Ordering::Acquire),
-        ) {
-            (false, _) => OpenMode::CreateNew,
-            (true, true) => OpenMode::Write,
-            (true, false) => OpenMode::Read,
-        };
         let file = self.open(dir::LOG, mode)?;
-        self.created.store(true, Ordering::Release);
-        Ok(self.keep(|files| Arc::clone(files.log.get_or_insert(file))))
+        Ok(self.keep(|files| {
+            if mode == OpenMode::Read && self.is_active() {
+                // Became active meanwhile, and needs a file that can be written to.
+                return file;
+            }
+            Arc::clone(files.log.get_or_insert(file))
+        }))
     }
 
     /// The whole index file, mapped.

@@ -47,6 +47,9 @@ impl Segment {
     ) -> Result<Option<Step>, WalkError> {
         let good = self.good_around(target)?;
         let limit = limit.min(good.end);
+        if limit == 0 {
+            return Ok(None);
+        }
         let entry = self.floor(target).map_err(WalkError::Storage)?;
         if u64::from(entry.position) > good.start && u64::from(entry.position) < limit {
             let from = u64::from(entry.position);
@@ -153,6 +156,23 @@ impl Segment {
             }
         }
         Ok(range)
+    }
+
+    /// The offset after the last batch before `position`, where one ends; the base offset where
+    /// there is none.
+    pub(crate) fn end_before(&self, position: u64) -> Result<Offset, WalkError> {
+        let Some(within) = position.checked_sub(1) else {
+            return Ok(self.base);
+        };
+        let entry = self.floor_position(within).map_err(WalkError::Storage)?;
+        let file = self.file().map_err(WalkError::Storage)?;
+        let start = u64::from(entry.position);
+        let mut walk = Walk::new(&*file, Wait::Allowed, start, position, self.base);
+        let mut next = self.base;
+        while let Some(step) = walk.next()? {
+            next = step.next_offset();
+        }
+        Ok(next)
     }
 
     /// Extends `range` to the last index entry at or before `target`, if a batch begins there

@@ -1,0 +1,455 @@
+//! The log against a plain model: a list of batches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::log::kit::{Kit, at, batch, closed};
+use crate::log::tests::files;
+use crate::log::{AppendError, Bound, Condition, Known, LeaderAppend, LogConfig, LogCore};
+use crate::vfs::{CrashPlan, MemVfs};
+use crate::{BatchOptions, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A leader's append of so many records of such a size, by one of three producers or none.
+    Append {
+        count: usize,
+        size: usize,
+        time: i64,
+        producer: Option<usize>,
+    },
+    /// The last batch of a producer, once more.
+    Retry(usize),
+    /// A batch of a producer that leaves out a sequence.
+    Skip(usize),
+    /// An append on the condition that the next offset is the end plus this.
+    Conditional(i64),
+    /// A follower's append so many offsets behind the end.
+    Replicate {
+        gap: i64,
+        count: usize,
+        size: usize,
+    },
+    /// A new leader.
+    NewEpoch,
+    Truncate(Index),
+    DeleteRecords(Index),
+    Flush,
+    Wait(i64),
+    Maintain,
+    CloseFiles,
+    Reopen,
+    Kill,
+    PowerCut(u64),
+    Read {
+        from: Index,
+        max: usize,
+        until: Index,
+    },
+    Time(i64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => (1_usize..5, 0_usize..700, 0_i64..2000, prop::option::of(0_usize..3)).prop_map(
+            |(count, size, time, producer)| Step::Append { count, size, time, producer }),
+        2 => (0_usize..3).prop_map(Step::Retry),
+        1 => (0_usize..3).prop_map(Step::Skip),
+        2 => (-1_i64..2).prop_map(Step::Conditional),
+        2 => (0_i64..20, 1_usize..4, 0_usize..900).prop_map(
+            |(gap, count, size)| Step::Replicate { gap, count, size }),
+        1 => Just(Step::NewEpoch),
+        1 => any::<Index>().prop_map(Step::Truncate),
+        1 => any::<Index>().prop_map(Step::DeleteRecords),
+        3 => Just(Step::Flush),
+        1 => (0_i64..400).prop_map(Step::Wait),
+        2 => Just(Step::Maintain),
+        1 => Just(Step::CloseFiles),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Kill),
+        1 => any::<u64>().prop_map(Step::PowerCut),
+        4 => (any::<Index>(), 1_usize..4000, any::<Index>()).prop_map(
+            |(from, max, until)| Step::Read { from, max, until }),
+        2 => (-1_i64..2200).prop_map(Step::Time),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+#[derive(Clone, Debug)]
+struct ModelBatch {
+    base: i64,
+    values: Vec<String>,
+    time: i64,
+    epoch: i32,
+    producer: Option<(usize, i32)>,
+}
+
+impl ModelBatch {
+    fn next(&self) -> i64 {
+        self.base + self.values.len() as i64
+    }
+
+    fn options(&self) -> BatchOptions {
+        let mut options = BatchOptions {
+            base_offset: Offset::new(self.base),
+            leader_epoch: LeaderEpoch::new(self.epoch),
+            ..BatchOptions::default()
+        };
+        if let Some((producer, sequence)) = self.producer {
+            options.producer_id = ProducerId::new(100 + producer as i64);
+            options.producer_epoch = ProducerEpoch::new(0);
+            options.base_sequence = Sequence::new(sequence);
+        }
+        options
+    }
+}
+
+struct World {
+    vfs: MemVfs,
+    kit: Kit,
+    log: Arc<LogCore>,
+    batches: Vec<ModelBatch>,
+    start: i64,
+    epoch: i32,
+    now: i64,
+    serial: usize,
+}
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 3000,
+        index_interval_bytes: 150,
+        segment_index_bytes: 120,
+        segment_ms: Duration::from_millis(900),
+        file_delete_delay: Duration::from_millis(100),
+        timestamp_after_max_ms: i64::MAX,
+        ..LogConfig::default()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let vfs = MemVfs::new();
+        let (kit, log) = Self::start(&vfs, &Known::default());
+        Self {
+            vfs,
+            kit,
+            log,
+            batches: Vec::new(),
+            start: 0,
+            epoch: 0,
+            now: 1000,
+            serial: 0,
+        }
+    }
+
+    fn start(vfs: &MemVfs, known: &Known) -> (Kit, Arc<LogCore>) {
+        let mut kit = Kit::over(Arc::new(vfs.clone()));
+        kit.config = config();
+        kit.flusher.resume(known);
+        let (log, report) = kit.try_open(known).unwrap();
+        assert_eq!(report.corrupt, None);
+        if known.clean {
+            assert_eq!(report.checked_bytes, 0, "a clean stop needs no check");
+        }
+        (kit, log)
+    }
+
+    fn end(&self) -> i64 {
+        self.log.ends().end.get()
+    }
+
+    fn values(&mut self, count: usize, size: usize) -> Vec<String> {
+        let serial = self.serial;
+        self.serial += count;
+        (serial..self.serial)
+            .map(|n| format!("{n}{}", "-".repeat(size / count)))
+            .collect()
+    }
+
+    /// The sequence after a producer's last batch.
+    fn next_sequence(&self, producer: usize) -> i32 {
+        self.last_of(producer).map_or(0, |batch| {
+            batch.producer.map_or(0, |(_, first)| first) + batch.values.len() as i32
+        })
+    }
+
+    fn last_of(&self, producer: usize) -> Option<&ModelBatch> {
+        let mut newest_first = self.batches.iter().rev();
+        newest_first.find(|batch| batch.producer.is_some_and(|(id, _)| id == producer))
+    }
+
+    fn append(
+        &self,
+        model: &ModelBatch,
+        condition: Condition,
+    ) -> Result<crate::Appended, AppendError> {
+        let values: Vec<&str> = model.values.iter().map(String::as_str).collect();
+        let options = BatchOptions {
+            base_offset: Offset::ZERO,
+            ..model.options()
+        };
+        let batches = batch(&values, model.time, &options);
+        let mut context = LeaderAppend::new(at(self.now), LeaderEpoch::new(self.epoch));
+        context.condition = condition;
+        self.log.append_as_leader(batches, &context)
+    }
+
+    fn leader_batch(
+        &mut self,
+        count: usize,
+        size: usize,
+        time: i64,
+        producer: Option<usize>,
+    ) -> ModelBatch {
+        ModelBatch {
+            base: self.end(),
+            values: self.values(count, size),
+            time,
+            epoch: self.epoch,
+            producer: producer.map(|id| (id, self.next_sequence(id))),
+        }
+    }
+
+    fn run(&mut self, step: Step) {
+        match step {
+            Step::Append {
+                count,
+                size,
+                time,
+                producer,
+            } => {
+                let model = self.leader_batch(count, size, time, producer);
+                let appended = self.append(&model, Condition::Any).unwrap();
+                assert_eq!(appended.base_offset.get(), model.base);
+                assert_eq!(appended.end.get(), model.next());
+                assert!(!appended.duplicate);
+                self.batches.push(model);
+            }
+            Step::Retry(producer) => self.retry(producer),
+            Step::Skip(producer) => {
+                let mut model = self.leader_batch(1, 10, 5, Some(producer));
+                let known = self.last_of(producer).is_some_and(|b| b.base >= self.start);
+                if let Some((_, sequence)) = &mut model.producer
+                    && known
+                {
+                    *sequence += 1;
+                    let refused = self.append(&model, Condition::Any);
+                    assert!(
+                        matches!(refused, Err(AppendError::Producer(_))),
+                        "{refused:?}"
+                    );
+                }
+            }
+            Step::Conditional(distance) => {
+                let model = self.leader_batch(1, 10, 5, None);
+                let expected = Offset::new(model.base + distance);
+                match self.append(&model, Condition::NextOffset(expected)) {
+                    Ok(_) => {
+                        assert_eq!(distance, 0);
+                        self.batches.push(model);
+                    }
+                    Err(AppendError::Condition { end, .. }) => {
+                        assert_ne!(distance, 0);
+                        assert_eq!(end.get(), model.base);
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Step::Replicate { gap, count, size } => {
+                let mut model = self.leader_batch(count, size, 7, None);
+                model.base += gap;
+                let values: Vec<&str> = model.values.iter().map(String::as_str).collect();
+                let batches = batch(&values, model.time, &model.options());
+                self.log.append_as_follower(batches, at(self.now)).unwrap();
+                self.batches.push(model);
+            }
+            Step::NewEpoch => {
+                self.epoch += 1;
+                self.log
+                    .assign_epoch(LeaderEpoch::new(self.epoch), self.log.ends().end);
+            }
+            Step::Truncate(index) => self.truncate(&index),
+            Step::DeleteRecords(index) => {
+                let to = self.start + index.index((self.end() - self.start) as usize + 1) as i64;
+                let start = self.log.delete_records(Offset::new(to)).unwrap();
+                assert_eq!(start.get(), to);
+                self.start = to;
+            }
+            Step::Flush => {
+                self.kit.flusher.flush().unwrap();
+                assert_eq!(self.log.ends().durable, self.log.ends().end);
+            }
+            Step::Wait(millis) => self.now += millis,
+            Step::Maintain => while self.log.maintain(at(self.now)).unwrap().more {},
+            Step::CloseFiles => {
+                self.kit.shared.handles.sweep();
+                self.kit.shared.handles.sweep();
+            }
+            Step::Reopen | Step::Kill | Step::PowerCut(_) => self.restart(&step),
+            Step::Read { from, max, until } => {
+                let from = self.start + from.index((self.end() - self.start) as usize + 1) as i64;
+                let until = self.start + until.index((self.end() - self.start) as usize + 1) as i64;
+                self.read(from, max, until);
+            }
+            Step::Time(time) => self.time(time),
+        }
+    }
+
+    fn retry(&self, producer: usize) {
+        let Some(last) = self.last_of(producer).cloned() else {
+            return;
+        };
+        if last.base < self.start {
+            return;
+        }
+        let appended = self.append(&last, Condition::Any).unwrap();
+        assert!(appended.duplicate);
+        assert_eq!(appended.base_offset.get(), last.base);
+        assert_eq!(appended.end.get(), last.next());
+    }
+
+    fn truncate(&mut self, index: &Index) {
+        let to = self.start + index.index((self.end() - self.start) as usize + 1) as i64;
+        self.log.truncate_to(Offset::new(to)).unwrap();
+        while self.batches.last().is_some_and(|last| last.next() > to) {
+            self.batches.pop();
+        }
+        // Within a batch, and in a gap, the log ends with the last batch that stays whole.
+        assert!(self.end() <= to.max(self.start));
+        assert!(
+            self.batches
+                .last()
+                .is_none_or(|last| last.next() <= self.end())
+        );
+    }
+
+    fn restart(&mut self, how: &Step) {
+        let old_end = self.end();
+        let known = match how {
+            Step::Reopen => {
+                let known = closed(&self.log);
+                files::check(self.kit.vfs(), &self.log.dir, known.log_start);
+                known
+            }
+            _ => self.kit.known(),
+        };
+        if let Step::PowerCut(seed) = how {
+            self.vfs = self.vfs.crash(&CrashPlan::torn(*seed));
+        }
+        (self.kit, self.log) = Self::start(&self.vfs, &known);
+        let ends = self.log.ends();
+        let lost = match how {
+            Step::PowerCut(_) => ends.end.get()..old_end,
+            _ => {
+                // What was cut off the end was cut for good; an end in a gap is forgotten.
+                assert!(ends.end.get() <= old_end);
+                ends.end.get()..ends.end.get()
+            }
+        };
+        assert!(ends.end >= known.durable_end, "{ends:?}, {known:?}");
+        assert!(ends.start.get() >= known.log_start.get());
+        self.start = ends.start.get();
+        while self
+            .batches
+            .last()
+            .is_some_and(|last| last.next() > lost.start)
+        {
+            let gone = self.batches.pop().unwrap();
+            assert!(matches!(how, Step::PowerCut(_)), "lost {gone:?}");
+        }
+        self.epoch += 1;
+    }
+
+    fn read(&self, from: i64, max: usize, until: i64) {
+        let bound = Bound::Until(Offset::new(until));
+        let slice = self.log.read(Offset::new(from), max, bound).unwrap();
+        let mut expected = self
+            .batches
+            .iter()
+            .filter(|batch| batch.next() > from && batch.next() <= until && from < until);
+        if slice.is_empty() {
+            assert!(expected.next().is_none(), "{from} until {until}");
+            return;
+        }
+        let first = expected.next().unwrap();
+        assert_eq!(slice.base_offset().get(), first.base);
+        assert!(slice.next_offset().get() <= until);
+        let bytes = slice.bytes().unwrap();
+        assert_eq!(bytes.len() as u64, slice.len());
+        let parsed = crate::ValidBatches::parse(bytes, &crate::Limits::default()).unwrap();
+        for (position, (header, _)) in parsed.batches().enumerate() {
+            let model = if position == 0 {
+                first
+            } else {
+                expected.next().unwrap()
+            };
+            assert_eq!(header.base_offset.get(), model.base);
+            assert_eq!(header.next_offset().get(), model.next());
+        }
+        assert!(parsed.bytes().len() <= max || parsed.headers().len() == 1);
+    }
+
+    fn time(&self, time: i64) {
+        let found = self.log.offset_for_time(Timestamp::new(time)).unwrap();
+        let records = self.batches.iter().flat_map(|batch| {
+            let times = (batch.base..).zip(batch.time..);
+            times.take(batch.values.len())
+        });
+        let mut records = records.filter(|(offset, _)| *offset >= self.start);
+        let expected = records.clone().find(|(_, t)| *t >= time);
+        let found = found.map(|found| (found.offset.get(), found.timestamp.get()));
+        assert_eq!(found, expected, "at {time}");
+        let max = self.log.max_timestamp_offset().unwrap();
+        let largest = records.clone().map(|(_, t)| t).max();
+        let expected = largest.and_then(|largest| records.find(|(_, t)| *t == largest));
+        // A log whose start moved may name a time of before.
+        if self.start == 0 {
+            let max = max.map(|found| (found.offset.get(), found.timestamp.get()));
+            assert_eq!(max, expected);
+        }
+    }
+
+    /// Everything that can be asked, against the model.
+    fn check(&self) {
+        let ends = self.log.ends();
+        assert_eq!(ends.start.get(), self.start);
+        let last = self.batches.last();
+        assert!(last.is_none_or(|last| last.next() <= ends.end.get()));
+        let expected: Vec<(i64, String)> = self
+            .batches
+            .iter()
+            .flat_map(|batch| (batch.base..).zip(batch.values.iter().cloned()))
+            .filter(|(offset, _)| *offset >= self.start)
+            .collect();
+        assert_eq!(self.log.values(self.start, Bound::LogEnd), expected);
+        assert_eq!(self.kit.flusher.reserved(), 0);
+        for pair in self.batches.windows(2) {
+            if pair[0].epoch < pair[1].epoch && pair[1].base >= self.start {
+                let found = self
+                    .log
+                    .end_offset_for_epoch(LeaderEpoch::new(pair[0].epoch));
+                let end = found.map(|(_, end)| end.get());
+                assert!(end.is_some_and(|end| end <= pair[1].base && end >= pair[0].next()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn behaves_as_a_list_of_batches(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.run(step);
+            world.check();
+        }
+        world.restart(&Step::Reopen);
+        world.check();
+    }
+}
