@@ -1,63 +1,241 @@
-//! The cluster's metadata as this broker has it.
+//! The cluster's metadata as this broker has it, and how it changes.
+//!
+//! A change is decided by the controller on the newest image, appended as one batch to the metadata
+//! log, and published once it is durable; only then is it answered. Changes are made one at a time.
+//! On one node the log's durable end is the quorum's decision: committed is durable.
+
+mod log;
+mod signal;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use ottla_log::LeaderEpoch;
-use ottla_partition::metadata::Image;
+use ottla_log::{LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp};
+use ottla_partition::BrokerId;
+use ottla_partition::metadata::config::BrokerConfig;
 use ottla_partition::metadata::controller::{ApiError, Controller, Decision};
+use ottla_partition::metadata::{Image, ReplayError};
 use ottla_protocol::ErrorCode;
+use tokio::sync::Mutex;
 
-/// The newest committed metadata.
-#[derive(Debug)]
-pub(crate) struct Metadata {
-    image: ArcSwap<Image>,
-}
-
-impl Metadata {
-    /// Metadata that stands at `image`.
-    pub(crate) fn new(image: Image) -> Self {
-        Self {
-            image: ArcSwap::from_pointee(image),
-        }
-    }
-
-    /// The newest committed image.
-    pub(crate) fn image(&self) -> Arc<Image> {
-        self.image.load_full()
-    }
-}
+use crate::runtime::Runtime;
+use crate::timer::Timer;
+use log::MetadataLog;
 
 /// The topic of the metadata log.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
-/// Why a change of the metadata was not made.
+/// Why the metadata could not be read or changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum MetadataError {
     /// The broker is on its way out.
     #[error("the broker is shutting down; ask again once it is back")]
     Stopping,
+    /// The metadata log did not take the change, or did not make it durable. The node stops.
+    #[error("the metadata log failed, and the broker stops: {0}; see its log, then restart it")]
+    Failed(Arc<StorageError>),
+    /// The disk is full; nothing has changed.
+    #[error("the change was not made: {0}")]
+    NoSpace(Arc<StorageError>),
+    /// The log could not be opened.
+    #[error("cannot open the metadata log: {0}")]
+    Open(Arc<LogError>),
+    /// The log could not be read.
+    #[error("cannot read the metadata log: {0}")]
+    Read(Arc<ReadError>),
+    /// A record in the log is not one.
+    #[error("the metadata log has a record at offset {offset} that cannot be read: {why}")]
+    Record {
+        /// Where.
+        offset: i64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The records do not fit what is there.
+    #[error("the metadata log cannot be replayed: {0}")]
+    Replay(#[from] ReplayError),
 }
 
 impl MetadataError {
     /// As a client is told.
     pub(crate) fn to_api(&self) -> ApiError {
-        ApiError::new(ErrorCode::KafkaStorageError, self.to_string())
+        let code = match self {
+            Self::Stopping => ErrorCode::BrokerNotAvailable,
+            Self::Replay(_) => ErrorCode::UnknownServerError,
+            _ => ErrorCode::KafkaStorageError,
+        };
+        ApiError::new(code, self.to_string())
     }
 }
 
+/// Is told of each new image before the change that made it is answered: the old one and the new.
+type OnPublish = Box<dyn Fn(&Arc<Image>, &Arc<Image>) + Send + Sync>;
+/// Is told when the metadata log failed: this node must not go on.
+type OnFailure = Box<dyn Fn(&MetadataError) + Send + Sync>;
+
+/// The newest committed metadata, and the only way to change it.
+pub(crate) struct Metadata {
+    runtime: Arc<Runtime>,
+    state: Arc<State>,
+}
+
+struct State {
+    node: BrokerId,
+    at_start: BrokerConfig,
+    timer: Timer,
+    image: ArcSwap<Image>,
+    leader_epoch: LeaderEpoch,
+    /// Held from a decision to its publication; `None` where nothing can change, in tests.
+    log: Mutex<Option<MetadataLog>>,
+    on_publish: OnceLock<OnPublish>,
+    on_failure: OnceLock<OnFailure>,
+}
+
 impl Metadata {
-    /// The epoch in which this node leads the metadata log.
-    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
-        LeaderEpoch::new(1)
+    /// Opens the metadata log of `store`, or makes it, and replays what it holds.
+    ///
+    /// # Errors
+    /// [`MetadataError`].
+    pub(crate) fn open(
+        store: &Store,
+        runtime: &Arc<Runtime>,
+        timer: &Timer,
+        node: BrokerId,
+        at_start: &BrokerConfig,
+    ) -> Result<Self, MetadataError> {
+        let (log, image) = MetadataLog::open(store)?;
+        Ok(Self::with(runtime, timer, node, at_start, image, Some(log)))
     }
 
+    /// Metadata that stands at `image` and refuses every change: for tests of handlers.
+    #[cfg(test)]
+    pub(crate) fn fixed(
+        runtime: &Arc<Runtime>,
+        timer: &Timer,
+        node: BrokerId,
+        at_start: &BrokerConfig,
+        image: Image,
+    ) -> Self {
+        Self::with(runtime, timer, node, at_start, image, None)
+    }
+
+    fn with(
+        runtime: &Arc<Runtime>,
+        timer: &Timer,
+        node: BrokerId,
+        at_start: &BrokerConfig,
+        image: Image,
+        log: Option<MetadataLog>,
+    ) -> Self {
+        let leader_epoch = log
+            .as_ref()
+            .map_or(LeaderEpoch::new(1), MetadataLog::leader_epoch);
+        let state = State {
+            node,
+            at_start: at_start.clone(),
+            timer: timer.clone(),
+            image: ArcSwap::from_pointee(image),
+            leader_epoch,
+            log: Mutex::new(log),
+            on_publish: OnceLock::new(),
+            on_failure: OnceLock::new(),
+        };
+        Self {
+            runtime: Arc::clone(runtime),
+            state: Arc::new(state),
+        }
+    }
+
+    /// The newest committed image.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        self.state.image.load_full()
+    }
+
+    /// The epoch in which this node leads the metadata log.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        self.state.leader_epoch
+    }
+
+    /// Calls `hook` with the old image and the new one at each change, from now on.
+    pub(crate) fn on_publish(
+        &self,
+        hook: impl Fn(&Arc<Image>, &Arc<Image>) + Send + Sync + 'static,
+    ) {
+        assert!(
+            self.state.on_publish.set(Box::new(hook)).is_ok(),
+            "one hook is enough"
+        );
+    }
+
+    /// Calls `hook` when the metadata log fails.
+    pub(crate) fn on_failure(&self, hook: impl Fn(&MetadataError) + Send + Sync + 'static) {
+        assert!(
+            self.state.on_failure.set(Box::new(hook)).is_ok(),
+            "one hook is enough"
+        );
+    }
+
+    /// Lets the controller decide on the newest image, makes the decision durable, publishes it and
+    /// returns its outcome. Runs on its own: dropping the future does not stop it halfway.
     pub(crate) fn change<T: Send + 'static>(
         &self,
         decide: impl FnOnce(Controller<'_>) -> Decision<T> + Send + 'static,
-    ) -> impl Future<Output = Result<T, MetadataError>> + Send {
-        let _ = decide;
-        async { Err(MetadataError::Stopping) }
+    ) -> impl Future<Output = Result<T, MetadataError>> + Send + 'static {
+        let state = Arc::clone(&self.state);
+        let task = self
+            .runtime
+            .spawn(async move { state.change(decide).await });
+        async move { task.await.unwrap_or(Err(MetadataError::Stopping)) }
+    }
+
+    /// Ends all changes, so that the store can be closed.
+    pub(crate) async fn close(&self) {
+        self.state.log.lock().await.take();
+    }
+}
+
+impl State {
+    async fn change<T>(
+        &self,
+        decide: impl FnOnce(Controller<'_>) -> Decision<T>,
+    ) -> Result<T, MetadataError> {
+        let mut guard = self.log.lock().await;
+        let log = guard.as_mut().ok_or(MetadataError::Stopping)?;
+        let old = self.image.load_full();
+        let decision = decide(Controller::new(&old, self.node, &self.at_start));
+        if decision.records.is_empty() {
+            return Ok(decision.outcome);
+        }
+        // Replayed before it is written: what cannot be replayed must never reach the log.
+        let new = Arc::new(old.replay(old.end(), &decision.records)?);
+        let now: Timestamp = self.timer.now();
+        let committed = match log.append(old.end(), &decision.records, now) {
+            Ok(end) => log.durable(end).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = committed {
+            tracing::error!(%error, "the metadata did not change");
+            if let (MetadataError::Failed(_), Some(hook)) = (&error, self.on_failure.get()) {
+                // The log may or may not hold the batch: only a restart can tell.
+                guard.take();
+                hook(&error);
+            }
+            return Err(error);
+        }
+        self.image.store(Arc::clone(&new));
+        if let Some(hook) = self.on_publish.get() {
+            hook(&old, &new);
+        }
+        Ok(decision.outcome)
+    }
+}
+
+impl std::fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let end = self.image().end();
+        f.debug_struct("Metadata")
+            .field("end", &end)
+            .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,220 @@
-//! Starts a broker.
+//! Starts a broker: first the listeners, which are most likely refused, then the data directory,
+//! the metadata, and last whatever serves requests. A refused start leaves nothing behind.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use ottla_log::{OpenError, Store, StoreOptions, World};
+use ottla_partition::BrokerId;
+use ottla_partition::metadata::controller::Registration;
+use ottla_partition::metadata::{BrokerEndpoint, BrokerFeature, SecurityProtocol};
+use ottla_partition::{DirectoryId, IncarnationId};
+
+use crate::budget::Budget;
+use crate::connection;
+use crate::core::BrokerCore;
+use crate::features;
+use crate::flusher::Flusher;
+use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
+use crate::log_gate::LogGate;
+use crate::maintenance;
+use crate::metadata::{Metadata, MetadataError};
+use crate::options::{BrokerOptions, Storage};
+use crate::running::RunningBroker;
+use crate::runtime::Runtime;
+use crate::session::{Principal, Session};
+use crate::stop::{self, Stop};
+use crate::stream::Stream;
+use crate::tasks::Tasks;
+use crate::timer::Timer;
+
+/// Starts a broker. May be awaited on any executor; the broker runs on a runtime of its own.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(options: BrokerOptions) -> Result<RunningBroker, StartError> {
+    let runtime = Runtime::shared().map_err(StartError::Runtime)?;
+    let (done, started) = tokio::sync::oneshot::channel();
+    let task = assemble(Arc::clone(&runtime), options);
+    runtime.spawn(async move {
+        // Nobody waits any more: what was started is dropped, and so ended.
+        let _ = done.send(task.await);
+    });
+    started.await.unwrap_or(Err(StartError::Panicked))
+}
+
+/// As [`start`], and blocks the calling thread.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start_blocking(options: BrokerOptions) -> Result<RunningBroker, StartError> {
+    let runtime = Runtime::shared().map_err(StartError::Runtime)?;
+    let started = runtime.block_on(assemble(Arc::clone(&runtime), options));
+    started.unwrap_or(Err(StartError::Panicked))
+}
+
+/// What a start needs a thread that may block for.
+struct Opened {
+    listeners: Vec<(Listener, Vec<TcpListener>)>,
+    store: Store,
+    metadata: Metadata,
+}
+
+fn open(
+    options: &BrokerOptions,
+    runtime: &Arc<Runtime>,
+    timer: &Timer,
+) -> Result<Opened, StartError> {
+    let listeners = listener::bind(&options.listen, &options.advertise)?;
+    let (vfs, dir) = options.storage.open();
+    let world = World {
+        vfs,
+        clock: Arc::clone(&options.clock),
+        entropy: Arc::clone(&options.entropy),
+    };
+    let mut of_store = StoreOptions::default();
+    of_store.flush = options.flush;
+    of_store.node_id = options.node_id;
+    of_store.cluster_id.clone_from(&options.cluster_id);
+    let store = Store::open_in(world, dir, of_store)?.store;
+    let node = BrokerId::new(options.node_id);
+    let metadata = Metadata::open(&store, runtime, timer, node, &options.config)?;
+    Ok(Opened {
+        listeners,
+        store,
+        metadata,
+    })
+}
+
+async fn assemble(
+    runtime: Arc<Runtime>,
+    options: BrokerOptions,
+) -> Result<RunningBroker, StartError> {
+    let timer = Timer::new(Arc::clone(&options.clock));
+    let (of_worker, its_timer, its_runtime) = (options.clone(), timer.clone(), runtime.clone());
+    let opened = runtime.spawn_blocking(move || open(&of_worker, &its_runtime, &its_timer));
+    let Opened {
+        listeners,
+        store,
+        metadata,
+    } = opened.await.unwrap_or(Err(StartError::Panicked))?;
+    let flusher = Flusher::start(&store).map_err(StartError::Runtime)?;
+    let (stopper, stop) = stop::pair();
+    let (listeners, sockets): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
+    register(&metadata, &store, &options, &listeners).await?;
+    let failing = stopper.clone();
+    metadata.on_failure(move |_| failing.abandon());
+    let limits = Arc::new(options.limits);
+    let core = Arc::new(BrokerCore {
+        runtime: Arc::clone(&runtime),
+        node_id: BrokerId::new(options.node_id),
+        budget: Budget::new(limits.budget_bytes),
+        limits,
+        at_start: options.config,
+        listeners,
+        authorizer: options.authorizer,
+        timer: timer.clone(),
+        entropy: options.entropy,
+        metadata,
+        trace: options.trace,
+        complaints: LogGate::default(),
+    });
+    let tasks = Tasks::default();
+    let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
+    let maintained = maintenance::run(runtime.clone(), store.clone(), timer, stop);
+    tasks.spawn(&runtime, maintained);
+    Ok(RunningBroker {
+        core,
+        store,
+        dir: match options.storage {
+            Storage::InMemory => None,
+            Storage::Dir(dir) | Storage::Vfs(_, dir) => Some(dir),
+        },
+        flush: options.flush,
+        stopper,
+        tasks,
+        sockets,
+        _flusher: flusher,
+    })
+}
+
+/// Writes down what this node is, and takes the lead of what it led before.
+async fn register(
+    metadata: &Metadata,
+    store: &Store,
+    options: &BrokerOptions,
+    listeners: &[Listener],
+) -> Result<(), StartError> {
+    metadata.change(|controller| controller.bootstrap()).await?;
+    let endpoint = |listener: &Listener| {
+        let endpoint = listener.endpoint();
+        BrokerEndpoint {
+            name: listener.name.clone(),
+            host: endpoint.host,
+            port: endpoint.port,
+            security_protocol: SecurityProtocol::Plaintext,
+        }
+    };
+    let feature = |&(name, min, max): &(&'static str, i16, i16)| BrokerFeature {
+        name: name.to_owned(),
+        min_supported: min,
+        max_supported: max,
+    };
+    let mut incarnation = [0; 16];
+    options.entropy.fill(&mut incarnation);
+    let node = Registration {
+        broker_id: BrokerId::new(options.node_id),
+        incarnation_id: IncarnationId::from_bytes(incarnation),
+        endpoints: listeners.iter().map(endpoint).collect(),
+        features: features::SUPPORTED.iter().map(feature).collect(),
+        rack: options.config.text("broker.rack").map(str::to_owned),
+        log_dirs: vec![DirectoryId::from_bytes(store.directory_id().to_bytes())],
+    };
+    let clean = store.was_clean();
+    metadata
+        .change(move |controller| controller.start_alone(&node, clean))
+        .await?;
+    Ok(())
+}
+
+/// Lets connections in on every socket.
+fn listen(
+    core: &Arc<BrokerCore>,
+    sockets: Vec<Vec<TcpListener>>,
+    tasks: &Tasks,
+    stop: &Stop,
+) -> io::Result<Vec<Arc<AcceptSocket>>> {
+    let _inside = core.runtime().enter();
+    let door = Doorkeeper::new(core.limits());
+    let mut open = Vec::new();
+    for (number, of_listener) in sockets.into_iter().enumerate() {
+        for socket in of_listener {
+            let local = socket.local_addr()?;
+            let socket = AcceptSocket::new(socket)?;
+            open.push(Arc::clone(&socket));
+            let (core, all, stop) = (Arc::clone(core), tasks.clone(), stop.clone());
+            let (door, until) = (Arc::clone(&door), stop.clone());
+            let runtime = Arc::clone(&core.runtime);
+            let enter = move |stream: tokio::net::TcpStream, peer, pass| {
+                // Answers leave when they are ready; a failure only costs time.
+                let _ = stream.set_nodelay(true);
+                // What a wildcard listener was reached at is known only now.
+                let local = stream.local_addr().unwrap_or(local);
+                let session = Session::new(Principal::anonymous(), number, peer, local);
+                let stream = Stream::Tcp(stream);
+                let serve =
+                    connection::serve(Arc::clone(&core), stream, Arc::new(session), stop.clone());
+                all.spawn(&core.runtime, async move {
+                    serve.await;
+                    drop(pass);
+                });
+            };
+            tasks.spawn(&runtime, socket.run(door, until, enter));
+        }
+    }
+    Ok(open)
+}
 
 /// Why a broker did not start. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +250,28 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// The data directory cannot be opened.
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    /// The metadata cannot be read, or this node not be written down in it.
+    #[error("{0}")]
+    Metadata(String),
+    /// The machine refuses a thread, or what a runtime needs.
+    #[error("the machine refuses what a broker needs to run: {0}")]
+    Runtime(io::Error),
+    /// A bug.
+    #[error("the start panicked; this is a bug, please report it with the lines above")]
+    Panicked,
     /// An advertised address belongs to no listener.
     #[error("--advertise names the listener {name}, but there is no --listen {name}://...")]
     AdvertiseWithoutListener {
         /// The name.
         name: String,
     },
+}
+
+impl From<MetadataError> for StartError {
+    fn from(error: MetadataError) -> Self {
+        Self::Metadata(error.to_string())
+    }
 }

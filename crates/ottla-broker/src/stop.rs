@@ -46,6 +46,13 @@ impl Stopper {
         self.raise(Phase::Gone);
     }
 
+    /// One more to hear of the end.
+    pub(crate) fn stop(&self) -> Stop {
+        Stop {
+            phase: self.phase.subscribe(),
+        }
+    }
+
     fn raise(&self, to: Phase) {
         self.phase.send_if_modified(|phase| {
             let later = *phase < to;

@@ -38,29 +38,11 @@ pub(crate) fn describe(
 ) -> DescribeClusterResponse {
     let answer = DescribeClusterResponse::default()
         .with_endpoint_type(ENDPOINT_BROKER)
-        .with_cluster_id(text(context.image.cluster_id()))
         .with_controller_id(WireBrokerId(-1))
         .with_cluster_authorized_operations(OPERATIONS_NOT_ASKED);
-    let refuse = |code: ErrorCode, message: String| {
-        let answer = DescribeClusterResponse::default()
-            .with_endpoint_type(ENDPOINT_BROKER)
-            .with_controller_id(WireBrokerId(-1))
-            .with_cluster_authorized_operations(OPERATIONS_NOT_ASKED);
-        answer
-            .with_error_code(code.code())
-            .with_error_message(Some(text(message)))
-    };
-    match request.endpoint_type {
-        ENDPOINT_BROKER => {}
-        ENDPOINT_CONTROLLER => {
-            let message = "The request was sent to an endpoint of type BROKER, but we wanted an \
-                           endpoint of type CONTROLLER";
-            return refuse(ErrorCode::MismatchedEndpointType, message.to_owned());
-        }
-        other => {
-            let message = format!("Unsupported endpoint type {other}");
-            return refuse(ErrorCode::UnsupportedEndpointType, message);
-        }
+    if let Err(error) = check_endpoint(request.endpoint_type) {
+        let answer = answer.with_error_code(error.code.code());
+        return answer.with_error_message(Some(text(error.message)));
     }
     let listed = context
         .image
@@ -73,10 +55,11 @@ pub(crate) fn describe(
             .with_host(text(endpoint.host))
             .with_port(i32::from(endpoint.port))
             .with_rack(broker.rack.as_deref().map(text))
-            .with_is_fenced(broker.fenced);
+            .with_is_fenced(broker.fenced && context.version >= 2);
         Some(broker)
     };
     let answer = answer
+        .with_cluster_id(text(context.image.cluster_id()))
         .with_brokers(listed.filter_map(broker).collect())
         .with_controller_id(controller(context));
     if request.include_cluster_authorized_operations {
@@ -85,6 +68,22 @@ pub(crate) fn describe(
         return answer.with_cluster_authorized_operations(if may_describe { bits } else { 0 });
     }
     answer
+}
+
+/// This is an endpoint of brokers.
+fn check_endpoint(asked: i8) -> ApiResult<()> {
+    match asked {
+        ENDPOINT_BROKER => Ok(()),
+        ENDPOINT_CONTROLLER => Err(ApiError::new(
+            ErrorCode::MismatchedEndpointType,
+            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of \
+             type CONTROLLER",
+        )),
+        other => {
+            let message = format!("Unsupported endpoint type {other}");
+            Err(ApiError::new(ErrorCode::UnsupportedEndpointType, message))
+        }
+    }
 }
 
 /// The broker that clients may take for the controller: any that lives takes its requests.
@@ -140,9 +139,12 @@ pub(crate) fn describe_quorum(
             .with_node_id(id)
             .with_listeners(listeners(broker))
     };
-    DescribeQuorumResponse::default()
-        .with_topics(request.topics.iter().map(topic).collect())
-        .with_nodes(own.map(node).into_iter().collect())
+    let answer =
+        DescribeQuorumResponse::default().with_topics(request.topics.iter().map(topic).collect());
+    if context.version < 2 {
+        return answer;
+    }
+    answer.with_nodes(own.map(node).into_iter().collect())
 }
 
 /// The quorum of one partition: this node, as long as the cluster has only one controller.
@@ -156,20 +158,18 @@ fn quorum_partition(context: &Context, topic: &str, number: i32) -> PartitionDat
     }
     let (end, now) = (context.image.end().get(), context.now().get());
     let own = context.core.node_id();
-    let directory = context
-        .image
-        .broker(own)
-        .and_then(|b| b.log_dirs.first().copied());
-    let voter = ReplicaState::default()
+    let mut voter = ReplicaState::default()
         .with_replica_id(WireBrokerId(own.get()))
-        .with_replica_directory_id(
-            directory
-                .map(|d| Uuid::from_bytes(d.to_bytes()))
-                .unwrap_or_default(),
-        )
-        .with_log_end_offset(end)
-        .with_last_fetch_timestamp(now)
-        .with_last_caught_up_timestamp(now);
+        .with_log_end_offset(end);
+    if context.version >= 1 {
+        voter = voter
+            .with_last_fetch_timestamp(now)
+            .with_last_caught_up_timestamp(now);
+    }
+    let directory = context.image.broker(own).and_then(|b| b.log_dirs.first());
+    if let Some(directory) = directory.filter(|_| context.version >= 2) {
+        voter = voter.with_replica_directory_id(Uuid::from_bytes(directory.to_bytes()));
+    }
     answer
         .with_leader_id(WireBrokerId(own.get()))
         .with_leader_epoch(context.core.metadata().leader_epoch().get())
@@ -181,7 +181,11 @@ pub(crate) async fn elect_leaders(
     context: &Context,
     request: &ElectLeadersRequest,
 ) -> ElectLeadersResponse {
-    let refuse = |code: ErrorCode| ElectLeadersResponse::default().with_error_code(code.code());
+    // Version 0 has no place for a code of the whole request.
+    let refuse = |code: ErrorCode| match context.version {
+        0 => ElectLeadersResponse::default(),
+        _ => ElectLeadersResponse::default().with_error_code(code.code()),
+    };
     if !context.allows(AclOperation::Alter, Resource::Cluster) {
         return refuse(ErrorCode::ClusterAuthorizationFailed);
     }

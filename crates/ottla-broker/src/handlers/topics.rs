@@ -64,10 +64,11 @@ pub(crate) async fn create(
             names.into_iter().map(refused).collect()
         }
     };
-    CreateTopicsResponse::default().with_topics(results.into_iter().map(created).collect())
+    let answers = results.into_iter().map(|t| created(context.version, t));
+    CreateTopicsResponse::default().with_topics(answers.collect())
 }
 
-fn created(topic: CreatedTopic) -> CreatableTopicResult {
+fn created(version: i16, topic: CreatedTopic) -> CreatableTopicResult {
     let (code, message) = verdict(&topic.result);
     let answer = CreatableTopicResult::default()
         .with_name(topic_name(topic.name))
@@ -78,6 +79,10 @@ fn created(topic: CreatedTopic) -> CreatableTopicResult {
     let Ok(done) = topic.result else {
         return answer;
     };
+    if version < 5 {
+        // Effective settings came with version 5, ids with version 7.
+        return answer;
+    }
     let answer = answer.with_topic_id(uuid(done.topic_id));
     match done.configs {
         Some(configs) => answer

@@ -1,0 +1,58 @@
+//! Calls the store's background work when it is due, and never otherwise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_log::{MaintenanceAlarm, Store};
+use tokio::sync::Notify;
+
+use crate::runtime::Runtime;
+use crate::stop::Stop;
+use crate::timer::Timer;
+
+/// Wakes the maintenance of one store.
+#[derive(Debug, Default)]
+struct Alarm {
+    due: Notify,
+}
+
+impl MaintenanceAlarm for Alarm {
+    fn due(&self) {
+        self.due.notify_one();
+    }
+}
+
+/// Maintains `store` until told to stop.
+pub(crate) async fn run(runtime: Arc<Runtime>, store: Store, timer: Timer, mut stop: Stop) {
+    let alarm = Arc::new(Alarm::default());
+    store.set_alarm(Some(Arc::<Alarm>::clone(&alarm)));
+    loop {
+        let (worker, now) = (store.clone(), timer.now());
+        let step = runtime.spawn_blocking(move || worker.maintain(now));
+        // A step that panicked is a bug; the next alarm tries again.
+        let done = step.await.unwrap_or_default();
+        if done.more && !stop.is_requested() {
+            continue;
+        }
+        let sleep = async {
+            match done.next {
+                Some(next) => {
+                    let wait = next
+                        .get()
+                        .saturating_sub(timer.now().get())
+                        .max(1)
+                        .unsigned_abs();
+                    timer.until(timer.after(Duration::from_millis(wait))).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.requested() => break,
+            () = alarm.due.notified() => {}
+            () = sleep => {}
+        }
+    }
+    store.set_alarm(None);
+}

@@ -1,0 +1,167 @@
+//! A running broker, and how it ends.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_log::{CloseReport, FlushMode, RecoveryReport, Store};
+
+use crate::core::BrokerCore;
+use crate::flusher::Flusher;
+use crate::listener::AcceptSocket;
+use crate::runtime;
+use crate::stop::Stopper;
+use crate::tasks::Tasks;
+
+/// How long requests in hand may take to finish once the end was asked for.
+const FINISH_MAX: Duration = Duration::from_millis(1000);
+/// How long closing the store may take after that.
+const CLOSE_MAX: Duration = Duration::from_millis(900);
+
+/// A running broker. Dropped, it ends at once as after a kill: its port, tasks and files are let
+/// go, and the next start recovers. [`RunningBroker::shutdown`] ends it cleanly.
+#[derive(Debug)]
+pub struct RunningBroker {
+    pub(crate) core: Arc<BrokerCore>,
+    pub(crate) store: Store,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) flush: FlushMode,
+    pub(crate) stopper: Stopper,
+    pub(crate) tasks: Tasks,
+    pub(crate) sockets: Vec<Arc<AcceptSocket>>,
+    pub(crate) _flusher: Flusher,
+}
+
+/// How a broker ended.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The next start has nothing to recover.
+    pub clean: bool,
+    /// Requests were still running when their time was over.
+    pub abandoned: bool,
+    /// What was in the way of a clean end.
+    pub cause: Option<String>,
+}
+
+/// A listener of a running broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerInfo {
+    /// Its name.
+    pub name: String,
+    /// The addresses it is bound to.
+    pub addresses: Vec<SocketAddr>,
+    /// `HOST:PORT` as clients are told.
+    pub advertised: String,
+}
+
+impl RunningBroker {
+    /// The listeners, in the order in which they were asked for.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerInfo> {
+        let info = |listener: &crate::listener::Listener| ListenerInfo {
+            name: listener.name.clone(),
+            addresses: listener.addresses.clone(),
+            advertised: listener.endpoint().to_string(),
+        };
+        self.core.listeners.iter().map(info).collect()
+    }
+
+    /// The data directory; `None` for a broker in memory.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// The id of the cluster.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        self.store.cluster_id()
+    }
+
+    /// The id of this node.
+    #[must_use]
+    pub fn node_id(&self) -> i32 {
+        self.core.node_id().get()
+    }
+
+    /// When a record counts as written.
+    #[must_use]
+    pub const fn flush(&self) -> FlushMode {
+        self.flush
+    }
+
+    /// What a sync takes here, where durability waits for syncs.
+    #[must_use]
+    pub fn sync_cost(&self) -> Option<Duration> {
+        self.store.sync_cost()
+    }
+
+    /// What the start found and recovered.
+    #[must_use]
+    pub fn recovery(&self) -> RecoveryReport {
+        self.store.report()
+    }
+
+    /// Calls `hook` once the broker ends, for whatever reason: asked to, or because its metadata
+    /// log failed and it must not go on.
+    pub fn on_end(&self, hook: impl FnOnce() + Send + 'static) {
+        let mut stop = self.stopper.stop();
+        self.core.runtime().spawn(async move {
+            stop.abandoned().await;
+            hook();
+        });
+    }
+
+    /// Ends the broker: no new connection or request, requests in hand finish, everything is made
+    /// durable, and the stop is marked as clean. What takes longer than two seconds in all is left
+    /// undone: the next start recovers then. May be awaited on any executor.
+    pub async fn shutdown(self) -> ShutdownReport {
+        let runtime = Arc::clone(&self.core.runtime);
+        let (done, report) = tokio::sync::oneshot::channel();
+        runtime.spawn(async move {
+            // Nobody waits any more: the broker has ended all the same.
+            let _ = done.send(self.end().await);
+        });
+        report.await.unwrap_or_default()
+    }
+
+    /// As [`RunningBroker::shutdown`], and blocks the calling thread.
+    #[must_use]
+    pub fn shutdown_blocking(self) -> ShutdownReport {
+        let runtime = Arc::clone(&self.core.runtime);
+        runtime.block_on(self.end()).unwrap_or_default()
+    }
+
+    async fn end(self) -> ShutdownReport {
+        self.stopper.finish();
+        self.sockets.iter().for_each(|socket| socket.close());
+        let finished = runtime::timeout(FINISH_MAX, self.tasks.ended()).await;
+        self.stopper.abandon();
+        self.core.metadata().close().await;
+        let store = self.store.clone();
+        let close = self.core.runtime().spawn_blocking(move || store.close());
+        let mut report = ShutdownReport {
+            abandoned: finished.is_none(),
+            ..Default::default()
+        };
+        match runtime::timeout(CLOSE_MAX, close).await {
+            Some(Ok(CloseReport { clean, cause, .. })) => {
+                report.clean = clean;
+                report.cause = cause.map(|cause| cause.to_string());
+            }
+            Some(Err(_)) => report.cause = Some("closing the store panicked".to_owned()),
+            None => report.cause = Some("the disk took too long to close the store".to_owned()),
+        }
+        report
+    }
+}
+
+impl Drop for RunningBroker {
+    fn drop(&mut self) {
+        self.stopper.abandon();
+        self.sockets.iter().for_each(|socket| socket.close());
+    }
+}
