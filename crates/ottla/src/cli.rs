@@ -24,7 +24,7 @@ use client::ClientError;
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(args) => return serve::run(args),
+        Command::Serve(args) => return serve::run(&args),
         Command::Topics(command) => topics::run(&command, &mut io::stdout().lock()),
         Command::Produce(args) => {
             let now = SystemClock::new().now();

@@ -1,9 +1,176 @@
-//! `ottla serve`.
+//! `ottla serve`: a broker until it is told to stop.
 
+mod ready;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
 
-use super::args::ServeArgs;
+use ottla_broker::{
+    AdvertiseSpec, BrokerOptions, InvalidSettings, ListenerSpec, RequestLine, RequestTrace,
+    RunningBroker, Settings, Storage, start_blocking,
+};
+use ottla_log::FlushMode;
+use ottla_log::vfs::RealVfs;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing_subscriber::EnvFilter;
 
-pub(crate) fn run(_args: ServeArgs) -> ExitCode {
-    ExitCode::FAILURE
+use super::args::{Flush, ServeArgs};
+
+/// Kafka's port.
+const PORT_DEFAULT: u16 = 9092;
+/// Where the data is, if nobody says.
+const DATA_DEFAULT: &str = "ottla-data";
+/// The variable that filters what is logged.
+const LOG_VARIABLE: &str = "OTTLA_LOG";
+
+/// Runs the broker.
+pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE);
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    match serve(args) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to tell where standard error is gone, too.
+            let _ = writeln!(io::stderr(), "ottla: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &ServeArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let options = options(args)?;
+    // Before the start, so that an early signal ends it in good order, too.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // A low limit only means more opening and closing.
+    let _ = RealVfs::raise_open_files_limit();
+    let broker = start_blocking(options)?;
+    for cut in ready::recovered(&broker.recovery()) {
+        writeln!(io::stderr(), "ottla: {cut}")?;
+    }
+    // Whoever started us may not read what we say; the broker runs all the same.
+    let _ = ready::announce(&broker, args.ready_json, &mut io::stdout().lock());
+    let waiting = signals.handle();
+    broker.on_end(move || waiting.close());
+    let stopped = signals.forever().next().is_some();
+    Ok(stop(broker, stopped, signals))
+}
+
+/// Ends the broker in good order; a second signal ends the process at once.
+fn stop(broker: RunningBroker, asked: bool, mut signals: Signals) -> ExitCode {
+    if !asked {
+        let _ = writeln!(
+            io::stderr(),
+            "ottla: the broker failed and stopped; see the lines above"
+        );
+        return ExitCode::FAILURE;
+    }
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let _ = writeln!(io::stderr(), "ottla: stopped at once");
+            std::process::exit(128 + signal);
+        }
+    });
+    let report = broker.shutdown_blocking();
+    if let Some(cause) = &report.cause {
+        let _ = writeln!(
+            io::stderr(),
+            "ottla: not a clean stop, the next start recovers: {cause}"
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// What to start, from flags, environment and file; every problem at once.
+fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>> {
+    let file = match &args.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|e| format!("cannot read the settings {path:?}: {e}"))?;
+            Some((path.display().to_string(), text))
+        }
+        None => None,
+    };
+    let file = file
+        .as_ref()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    let mut problems = Vec::new();
+    let listen: Vec<ListenerSpec> = parse_all(&args.listen, &mut problems);
+    let advertise: Vec<AdvertiseSpec> = parse_all(&args.advertise, &mut problems);
+    let settings = match Settings::gather(file, &args.set) {
+        Ok(settings) if problems.is_empty() => settings,
+        Ok(_) => return Err(InvalidSettings { problems }.into()),
+        Err(mut invalid) => {
+            invalid.problems.splice(0..0, problems);
+            return Err(invalid.into());
+        }
+    };
+    for warning in &settings.warnings {
+        writeln!(io::stderr(), "ottla: {warning}")?;
+    }
+    let mut options = BrokerOptions::new(storage(args, settings.data)?);
+    let or = |given: Vec<ListenerSpec>, other| if given.is_empty() { other } else { given };
+    let default = vec![ListenerSpec::loopback(PORT_DEFAULT)];
+    options.listen = or(listen, or(settings.listen, default));
+    options.advertise = if advertise.is_empty() {
+        settings.advertise
+    } else {
+        advertise
+    };
+    let flush = args.flush.map(|flush| match flush {
+        Flush::Sync => FlushMode::Sync,
+        Flush::Os => FlushMode::Os,
+    });
+    options.flush = flush.or(settings.flush).unwrap_or(options.flush);
+    options.node_id = settings.node_id.unwrap_or(options.node_id);
+    options.limits = settings.limits;
+    options.config = settings.config;
+    if args.trace_requests {
+        options.trace = Some(Arc::new(TraceToStderr));
+    }
+    Ok(options)
+}
+
+fn storage(args: &ServeArgs, configured: Option<PathBuf>) -> io::Result<Storage> {
+    if args.in_memory {
+        return Ok(Storage::InMemory);
+    }
+    let dir = args
+        .data
+        .clone()
+        .or(configured)
+        .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
+    Ok(Storage::Dir(std::path::absolute(dir)?))
+}
+
+fn parse_all<T: std::str::FromStr<Err: ToString>>(
+    texts: &[String],
+    problems: &mut Vec<String>,
+) -> Vec<T> {
+    let mut parsed = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(value) => parsed.push(value),
+            Err(error) => problems.push(T::Err::to_string(&error)),
+        }
+    }
+    parsed
+}
+
+/// A line per request on standard error.
+#[derive(Debug)]
+struct TraceToStderr;
+
+impl RequestTrace for TraceToStderr {
+    fn answered(&self, line: &RequestLine) {
+        // Whoever closed standard error wants no lines.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
 }

@@ -1,0 +1,68 @@
+//! A broker inside this process.
+
+use std::fmt;
+
+use ottla_broker::{ListenerInfo, RunningBroker, ShutdownReport};
+
+use crate::BrokerBuilder;
+
+/// A running broker. Dropped, it ends at once; see [`Broker::shutdown`] for the clean way.
+pub struct Broker {
+    running: RunningBroker,
+    bootstrap_servers: String,
+}
+
+impl Broker {
+    /// Describes a broker to start.
+    #[must_use]
+    pub const fn builder() -> BrokerBuilder {
+        BrokerBuilder::new()
+    }
+
+    pub(crate) fn new(running: RunningBroker) -> Self {
+        let listeners = running.listeners();
+        let advertised: Vec<String> = listeners.into_iter().map(|l| l.advertised).collect();
+        Self {
+            running,
+            bootstrap_servers: advertised.join(","),
+        }
+    }
+
+    /// What a Kafka client takes as its `bootstrap.servers`; empty without a listener.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+
+    /// The listeners, in the order in which they were asked for.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerInfo> {
+        self.running.listeners()
+    }
+
+    /// The id of the cluster.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        self.running.cluster_id()
+    }
+
+    /// Ends the broker cleanly: requests in hand finish, everything is made durable, and the next
+    /// start has nothing to recover. May be awaited on any executor.
+    pub async fn shutdown(self) -> ShutdownReport {
+        self.running.shutdown().await
+    }
+
+    /// As [`Broker::shutdown`], and blocks the calling thread.
+    #[must_use]
+    pub fn shutdown_blocking(self) -> ShutdownReport {
+        self.running.shutdown_blocking()
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .finish_non_exhaustive()
+    }
+}
