@@ -54,6 +54,12 @@ const STEPS: &[Step] = &[
         needs: &[],
         run: |_| cargo(&["test", "--workspace"]),
     },
+    Step {
+        name: "fuzz",
+        about: "whatever a peer or a disk can send, decoded: a bounded run of each target",
+        needs: &["c++"],
+        run: crate::fuzz::run,
+    },
 ];
 
 /// Runs the steps named in `only`, or all of them, and prints the summary.

@@ -1,7 +1,11 @@
 //! Bounded runs of every fuzz target, on the stable toolchain.
+#![expect(
+    clippy::print_stdout,
+    reason = "what was tried is for a person and for CI's log"
+)]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{Depth, root};
@@ -18,10 +22,10 @@ const FLAGS: &[&str] = &[
 
 /// The largest input that is tried.
 const INPUT_BYTES_MAX: u32 = 64 << 10;
-/// One allocation above this is a finding: inputs are small, so nothing honest needs it.
-const ALLOCATION_MIB_MAX: u32 = 32;
 
-/// Builds all targets once, then runs each for its time from its kept corpus.
+/// Builds all targets once, then runs each for its time: from valid inputs, from what earlier runs
+/// here found to lead somewhere, and from the kept inputs of earlier findings. What one allocation
+/// may take is each target's own rule.
 ///
 /// # Errors
 /// The name of the target that crashed, hung or allocated too much, with where its input is kept.
@@ -33,40 +37,60 @@ pub fn run(depth: Depth) -> Result<(), String> {
     let host = host()?;
     let build = ["build", "--release", "--target", &host, "--bins"];
     run_cargo(&build)?;
+    let programs = root().join("fuzz/target").join(&host).join("release");
+    let seeds = root().join("fuzz/target/seeds");
+    write_seeds(&programs.join("seeds"), &seeds)?;
     for target in targets()? {
         let work = root().join("fuzz/target/corpus").join(&target);
         let kept = root().join("fuzz/corpus").join(&target);
         let artifacts = root().join("fuzz/target/artifacts").join(&target);
-        for dir in [&work, &kept, &artifacts] {
+        let seeds = seeds.join(&target);
+        for dir in [&work, &seeds, &kept, &artifacts] {
             fs::create_dir_all(dir).map_err(|e| format!("cannot make {}: {e}", dir.display()))?;
         }
-        let program = root()
-            .join("fuzz/target")
-            .join(&host)
-            .join("release")
-            .join(&target);
-        let status = Command::new(program)
+        let output = Command::new(programs.join(&target))
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-max_len={INPUT_BYTES_MAX}"))
-            .arg(format!("-malloc_limit_mb={ALLOCATION_MIB_MAX}"))
-            .args([
-                "-timeout=10",
-                "-rss_limit_mb=1024",
-                "-verbosity=0",
-                "-print_final_stats=1",
-            ])
+            .args(["-timeout=10", "-rss_limit_mb=1024"])
+            .args(["-verbosity=0", "-print_final_stats=1"])
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
-            .args([&work, &kept])
-            .status()
+            .args([&work, &seeds, &kept])
+            .output()
             .map_err(|e| format!("fuzz target {target} cannot be started: {e}"))?;
-        if !status.success() {
-            let kept = artifacts.display();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            let (status, kept) = (output.status, artifacts.display());
             return Err(format!(
-                "fuzz target {target} ended with {status}; its input is in {kept}"
+                "fuzz target {target} ended with {status}; its input is in {kept}\n{said}"
             ));
+        }
+        match runs(&said) {
+            Some(runs @ 1..) => println!("{target}: {runs} inputs"),
+            _ => return Err(format!("fuzz target {target} tried no input\n{said}")),
         }
     }
     Ok(())
+}
+
+/// How many inputs a target tried, by its closing lines.
+fn runs(said: &str) -> Option<u64> {
+    let line = |line: &str| {
+        Some(
+            line.strip_prefix("stat::number_of_executed_units:")?
+                .to_owned(),
+        )
+    };
+    said.lines().find_map(line)?.trim().parse().ok()
+}
+
+/// Writes valid inputs for each target, the same every time.
+fn write_seeds(program: &Path, dir: &Path) -> Result<(), String> {
+    let status = Command::new(program).arg(dir).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the fuzz targets' seeds ended with {status}")),
+        Err(e) => Err(format!("{} cannot be started: {e}", program.display())),
+    }
 }
 
 /// The names of the targets: the files of `fuzz/targets`.

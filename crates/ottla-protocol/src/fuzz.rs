@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::api::APIS;
 use crate::frame::{self, Received, Stranger};
+use crate::guard::{EXPANSION_MAX, MEMORY_FREE};
 use crate::persisted::{control::ControlRecord, metadata::Record};
 use crate::{Checked, DecodeError, Fault, RequestHeader, encode_request};
 
@@ -13,7 +14,10 @@ const BODY_MAX: usize = 4096;
 
 /// Frames: split alike whether the bytes come at once or one by one.
 pub fn frames(bytes: &[u8]) {
-    let _ = Stranger::guess(bytes);
+    if Stranger::guess(bytes).is_some() {
+        let refused = frame::inspect(bytes, 100 << 20).is_err();
+        assert!(refused, "a stranger's greeting is taken for a frame");
+    }
     let mut at_once = BytesMut::from(bytes);
     let mut one_by_one = BytesMut::new();
     let mut arriving = bytes.iter();
@@ -71,9 +75,16 @@ pub fn request(bytes: &[u8]) {
         correlation_id: 0,
         client_id: None,
     };
-    let Ok(checked) = Checked::new(&header, Bytes::copy_from_slice(body)) else {
+    let check = |body: &[u8]| Checked::new(&header, Bytes::copy_from_slice(body));
+    let Ok(checked) = check(body) else {
         return;
     };
+    let memory_max = MEMORY_FREE + EXPANSION_MAX * body.len();
+    assert!(checked.memory() <= memory_max, "it takes too much memory");
+    if let Some((_, shorter)) = body.split_last() {
+        assert!(check(shorter).is_err(), "it was cut off unnoticed");
+    }
+    assert!(check(&[body, &[0]].concat()).is_err(), "one byte too many");
     let request = match checked.decode() {
         Ok(request) => request,
         Err(error) => {

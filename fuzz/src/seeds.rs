@@ -1,0 +1,164 @@
+//! Writes the inputs that each target starts from: valid ones of every kind, so that the fuzzer
+//! need not find out what they look like. The same every time, so they are not kept in the tree;
+//! `fuzz/corpus` holds what once was a finding.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+// Its counters have to be there for whatever was built with them.
+use libfuzzer_sys as _;
+use ottla_log::codec::compress;
+use ottla_log::crc::crc32c;
+use ottla_log::{BatchOptions, Codec, Record, Timestamp, build_batch};
+use ottla_protocol::api::APIS;
+use ottla_protocol::{Checked, RequestHeader, encode_request, shape};
+
+#[allow(dead_code)]
+#[path = "../../crates/ottla-protocol/src/tests/filler.rs"]
+mod filler;
+
+use filler::{Style, fill};
+
+fn main() {
+    let dir = std::env::args_os().nth(1).expect("usage: seeds DIR");
+    let seeds = Seeds { dir: dir.into() };
+    seeds.requests();
+    seeds.batches();
+    seeds.records();
+    seeds.files();
+}
+
+struct Seeds {
+    dir: PathBuf,
+}
+
+impl Seeds {
+    fn put(&self, target: &str, name: &str, bytes: &[u8]) {
+        let dir = self.dir.join(target);
+        let write = |dir: &Path| {
+            fs::create_dir_all(dir)?;
+            fs::write(dir.join(name), bytes)
+        };
+        write(&dir).unwrap_or_else(|e| panic!("cannot write to {}: {e}", dir.display()));
+    }
+
+    /// A request to each API in each version: as a body, as a header, and as frames.
+    fn requests(&self) {
+        for (row, api) in APIS.iter().enumerate() {
+            let mut stream = Vec::new();
+            for (index, version) in api.versions.clone().enumerate() {
+                let style = Style {
+                    version,
+                    flexible: api.is_flexible(version),
+                    elements_max: 2,
+                    nulls: true,
+                    strangers: true,
+                };
+                let body = fill(api.request, style, version.unsigned_abs().into()).bytes;
+                let name = format!("{}-{version}", api.name());
+                let chosen = [&[row as u8, index as u8], &body[..]].concat();
+                self.put("request", &name, &chosen);
+                let header = RequestHeader {
+                    api_key: api.key,
+                    api_version: version,
+                    correlation_id: 1,
+                    client_id: Some(ottla_protocol::StrBytes::from_static_str("client")),
+                };
+                let request = Checked::new(&header, body.into()).and_then(Checked::decode);
+                let request = request.expect("what was filled in is valid");
+                let frame = encode_request(&header, &request).expect("and can be written");
+                self.put("header", &name, &frame[4..]);
+                stream.extend_from_slice(&frame);
+            }
+            self.put("frames", api.name(), &stream);
+        }
+    }
+
+    /// Batches of each codec, alone and in a row, and each codec's bytes.
+    fn batches(&self) {
+        let records = [
+            Record::new("value").with_timestamp(Timestamp::new(1_700_000_000_000)),
+            Record::new(vec![b'x'; 300])
+                .with_key("key")
+                .with_header("header", "text"),
+            Record::tombstone("key"),
+        ];
+        let mut row = Vec::new();
+        for codec in Codec::ALL {
+            let mut options = BatchOptions::default();
+            options.codec = codec;
+            let batch = build_batch(&records, &options).expect("the records are a batch");
+            self.put("batches", codec.name(), &batch);
+            self.put("produce", codec.name(), &batch);
+            row.extend_from_slice(&batch);
+            let block = compress(codec, None, b"what is said again is said again, again");
+            self.put("codecs", codec.name(), &block);
+        }
+        self.put("batches", "all", &row);
+    }
+
+    /// Records of the metadata log and of the quorum.
+    fn records(&self) {
+        use ottla_protocol::persisted::control::{ControlRecord, LeaderChangeMessage};
+        use ottla_protocol::persisted::metadata::{
+            ConfigRecord, PartitionChangeRecord, PartitionRecord, Record, RegisterBrokerRecord,
+            TopicRecord,
+        };
+        let records: [Record; 5] = [
+            RegisterBrokerRecord::default().into(),
+            TopicRecord::default().into(),
+            PartitionRecord::default().into(),
+            PartitionChangeRecord::default().into(),
+            ConfigRecord::default().into(),
+        ];
+        for record in records {
+            let version = record.version_at(i16::MAX);
+            let bytes = record.encode(version).expect("a default can be written");
+            let name = format!("metadata-{}", record.kind());
+            self.put("records", &name, &[&[0], &bytes[..]].concat());
+        }
+        let change = ControlRecord::LeaderChange(LeaderChangeMessage::default());
+        let value = change.value().expect("a default can be written");
+        let kind = change.kind().to_be_bytes()[1];
+        self.put("records", "control-2", &[&[kind], &value[..]].concat());
+    }
+
+    /// The files beside the records.
+    fn files(&self) {
+        let texts: [(&str, &[u8]); 5] = [
+            ("offsets", b"0\n2\nt 0 17\n__consumer_offsets 49 3\n"),
+            ("epochs", b"0\n2\n0 0\n3 120\n"),
+            (
+                "meta",
+                b"version=1\ncluster.id=c\nnode.id=1\ndirectory.id=AQEBAQEBAQEBAQEBAQEBAQ\n",
+            ),
+            ("partition", b"version: 0\ntopic_id: AQEBAQEBAQEBAQEBAQEBAQ"),
+            ("clean", br#"{"version":0,"brokerEpoch":27}"#),
+        ];
+        for (name, text) in texts {
+            self.put("checkpoints", name, text);
+        }
+        // An offset index of two entries and a time index of two.
+        self.put(
+            "indexes",
+            "offset",
+            b"\0\0\0\x03\0\0\x10\0\0\0\0\x09\0\0\x20\0",
+        );
+        let times = b"\0\0\x01\x8b\xcf\xe5\x68\0\0\0\0\x03\0\0\x01\x8b\xcf\xe5\x68\x01\0\0\0\x09";
+        self.put("indexes", "time", times);
+        // One producer: id, epoch, last sequence, last offset, offset delta, timestamp,
+        // coordinator epoch, start of its transaction. The target adds version and checksum.
+        let mut one = 1_i32.to_be_bytes().to_vec();
+        one.extend(7_i64.to_be_bytes());
+        one.extend(0_i16.to_be_bytes());
+        one.extend(4_i32.to_be_bytes());
+        one.extend(9_i64.to_be_bytes());
+        one.extend(4_i32.to_be_bytes());
+        one.extend(1_700_000_000_000_i64.to_be_bytes());
+        one.extend((-1_i32).to_be_bytes());
+        one.extend((-1_i64).to_be_bytes());
+        self.put("producer_snapshot", "sealed", &one);
+        let whole = [&[0, 1], &crc32c(&one).to_be_bytes()[..], &one].concat();
+        self.put("producer_snapshot", "whole", &whole);
+    }
+}

@@ -1,0 +1,2 @@
+#![no_main]
+ottla_fuzz::target!(ottla_protocol::fuzz::records, ottla_fuzz::of_a_request);
