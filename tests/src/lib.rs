@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod clients;
+pub mod differential;
 pub mod error;
 pub mod tools;
 

@@ -6,8 +6,13 @@ use std::{env, fs, process::ExitCode, time::Instant};
 use clap::{Parser, Subcommand};
 use ottla_tests::{
     Error,
-    broker::Kind,
+    broker::{Broker, Kind},
     clients::{CLIENTS, Client, Outcome, Verdict, report},
+    differential::{
+        self,
+        cases::{GROUPS, Group},
+        golden,
+    },
     tools,
 };
 
@@ -29,11 +34,29 @@ enum Run {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// Every request of the differential comparison, and our answers beside Kafka's
+    Differential {
+        /// The broker that is asked; with Kafka, its answers are compared with the kept ones
+        #[arg(long, value_enum, default_value_t = Kind::Ottla)]
+        against: Kind,
+        /// Ask Apache Kafka and keep its answers in tests/goldens/
+        #[arg(long)]
+        refresh: bool,
+        /// Only groups whose names begin with one of these, e.g. `produce,fetch`
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().run {
         Run::Clients { against, only } => clients(against, &only),
+        Run::Differential {
+            refresh: true,
+            only,
+            ..
+        } => refresh(&only),
+        Run::Differential { against, only, .. } => differential(against, &only),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -43,6 +66,47 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Asks Apache Kafka, a fresh one for each group, and keeps the answers.
+fn refresh(only: &[String]) -> Result<bool, Error> {
+    for group in groups(only) {
+        let broker = Broker::start(Kind::Kafka, group.settings)?;
+        let sections = differential::record(group, broker.address())?;
+        let path = differential::golden_path(group);
+        fs::write(&path, golden::write(&sections)).map_err(Error::path("write", &path))?;
+        println!("{}: {} sections", group.name, sections.len());
+    }
+    Ok(true)
+}
+
+/// Asks a broker process, a fresh one for each group, and compares with Kafka's kept answers.
+fn differential(against: Kind, only: &[String]) -> Result<bool, Error> {
+    let mut passed = true;
+    for group in groups(only) {
+        let broker = Broker::start(against, group.settings)?;
+        let answers = differential::record(group, broker.address())?;
+        let differences = differential::compare(&differential::goldens(group)?, &answers);
+        println!("{}: {} differences", group.name, differences.len());
+        differences
+            .iter()
+            .for_each(|difference| println!("  {difference}"));
+        passed &= differences.is_empty();
+    }
+    Ok(passed)
+}
+
+fn groups(only: &[String]) -> impl Iterator<Item = &'static Group> {
+    GROUPS
+        .iter()
+        .filter(move |group| begins_with_one(group.name, only))
+}
+
+fn begins_with_one(name: &str, only: &[String]) -> bool {
+    only.is_empty()
+        || only
+            .iter()
+            .any(|beginning| name.starts_with(beginning.as_str()))
 }
 
 /// Runs the clients one after the other. A client whose tools this machine lacks is skipped,
