@@ -105,3 +105,16 @@ fn produce_to(r: &Recorder, topic: &str, partition: i32, batch: &Batch) -> Resul
 fn produce_one(r: &Recorder, topic: &str) -> Result {
     produce_to(r, topic, 0, &Batch::one())
 }
+
+/// A new producer id. Kafka asks its controller for the first block of ids and answers "loading"
+/// meanwhile.
+fn producer_id(r: &Recorder) -> std::result::Result<i64, Error> {
+    let body = json!({"transactionalId": null, "transactionTimeoutMs": 60_000});
+    for _ in 0..10_000 {
+        let answer = r.ask("InitProducerId", 4, &body)?;
+        if let (Some(0), Some(id)) = (answer["errorCode"].as_i64(), answer["producerId"].as_i64()) {
+            return Ok(id);
+        }
+    }
+    Err(Error::failed("no producer id"))
+}

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Result, every, produce_one};
+use super::{Result, every, produce_one, producer_id};
 use crate::{Error, differential::recorder::Recorder};
 
 pub(super) fn producer_ids(r: &mut Recorder) -> Result {
@@ -14,14 +14,7 @@ pub(super) fn producer_ids(r: &mut Recorder) -> Result {
         json!({"transactionalId": null, "transactionTimeoutMs": 60_000,
                "producerId": id, "producerEpoch": epoch})
     };
-    // Kafka asks its controller for the first block of ids and says "loading" meanwhile.
-    let mut answer = r.ask(API, 4, &request(-1, -1))?;
-    for _ in 0..10_000 {
-        if answer["errorCode"] == 0 {
-            break;
-        }
-        answer = r.ask(API, 4, &request(-1, -1))?;
-    }
+    producer_id(r)?;
     r.versions(API, "a new id", stable(), |_| request(-1, -1))?;
     r.versions(API, "a version that is not stable", [6], |_| {
         request(-1, -1)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Result, every, versions_of};
+use super::{Result, every, producer_id, versions_of};
 use crate::differential::{
     batch::{Batch, TIME, record},
     codec::{UNKNOWN_TAGS, bytes},
@@ -317,8 +317,7 @@ pub(super) fn topic_rules(r: &mut Recorder) -> Result {
 
 pub(super) fn idempotence(r: &mut Recorder) -> Result {
     r.topics(versions_of("idempotent", API), &[])?;
-    let producer = r.ask("InitProducerId", 4, &json!({"transactionalId": null}))?;
-    let id = producer["producerId"].as_i64().unwrap_or(-1);
+    let id = producer_id(r)?;
     let of = |count: usize, epoch: i16, sequence: i32| {
         Batch::of(vec![record("k", "v"); count])
             .from_producer(id, epoch, sequence)
