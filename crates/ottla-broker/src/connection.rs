@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ottla_protocol::{DecodeError, EncodeError, HeaderError};
 
-pub(crate) use answers::{Answer, Reply};
+pub(crate) use answers::{Answer, Outgoing, Reply};
 
 use answers::Answers;
 use frames::{FrameError, Frames};

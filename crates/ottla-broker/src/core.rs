@@ -4,19 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use ottla_log::Entropy;
+use ottla_log::LogError;
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
-use ottla_partition::metadata::{Broker, Image};
+use ottla_partition::metadata::{Broker, Image, Topic};
 use ottla_protocol::{Request, RequestHeader};
 
 use crate::authorizer::Authorizer;
 use crate::budget::Budget;
+use crate::handlers::fetch::FetchSessions;
 use crate::limits::Limits;
 use crate::listener::{Endpoint, Listener};
 use crate::log_gate::LogGate;
 use crate::metadata::Metadata;
+use crate::partition::Partition;
+use crate::partitions::Partitions;
 use crate::runtime::Runtime;
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::timer::Timer;
 use crate::trace::{RequestTrace, Trace};
 
@@ -33,6 +38,9 @@ pub(crate) struct BrokerCore {
     pub(crate) timer: Timer,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) metadata: Metadata,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) log_limits: ottla_log::Limits,
     pub(crate) trace: Option<Arc<dyn RequestTrace>>,
     pub(crate) complaints: LogGate,
 }
@@ -99,6 +107,58 @@ impl BrokerCore {
             host: endpoint.host.clone(),
             port: endpoint.port,
         })
+    }
+
+    pub(crate) fn partitions(&self) -> &Arc<Partitions> {
+        &self.partitions
+    }
+
+    /// The partition `number` of `topic` in `image`, opened where it is not.
+    pub(crate) async fn open_partition(
+        &self,
+        image: &Image,
+        topic: &Topic,
+        number: i32,
+    ) -> Result<Arc<Partition>, LogError> {
+        let partition = self
+            .partitions
+            .open(&self.runtime, image, topic, number)
+            .await?;
+        // The topic may have been deleted while its log was being opened; then nobody else lets
+        // go of it.
+        if self.metadata.image().topic_by_id(topic.id).is_none() {
+            self.partitions.close(topic.id, number);
+        }
+        Ok(partition)
+    }
+
+    pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
+        &self.fetch_sessions
+    }
+
+    /// Opens, one after the other, the logs whose tails a crash left unchecked; a request for one
+    /// does not wait for its turn.
+    pub(crate) async fn open_pending(&self, mut stop: Stop) {
+        for id in self.partitions.unopened() {
+            let image = self.metadata.image();
+            let Some(topic) = image.topic(id.topic().as_str()) else {
+                continue;
+            };
+            let opening = self.open_partition(&image, topic, id.partition());
+            let opened = tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                opened = opening => opened,
+            };
+            if let Err(error) = opened {
+                tracing::error!(%error, "a partition cannot be opened");
+            }
+        }
+    }
+
+    /// Bounds on what is parsed of records.
+    pub(crate) fn log_limits(&self) -> &ottla_log::Limits {
+        &self.log_limits
     }
 
     /// Begins to trace a request, if requests are traced.

@@ -11,9 +11,13 @@
 pub(crate) mod api_versions;
 mod auto_create;
 mod cluster;
+mod codes;
 mod configs;
 mod describe_topics;
+pub(crate) mod fetch;
+mod leaders;
 mod metadata;
+mod produce;
 mod security;
 mod topics;
 pub(crate) mod wire;
@@ -22,14 +26,15 @@ use std::sync::Arc;
 
 use ottla_log::Timestamp;
 use ottla_partition::metadata::config::ConfigView;
-use ottla_partition::metadata::{Broker, Image};
+use ottla_partition::metadata::{Broker, Image, Topic};
 use ottla_protocol::api::Api;
-use ottla_protocol::{ApiKey, Request};
+use ottla_protocol::{ApiKey, ErrorCode, Request};
 
 use crate::authorizer::{AclOperation, Resource};
 use crate::connection::Reply;
 use crate::core::BrokerCore;
 use crate::listener::Endpoint;
+use crate::partition::Partition;
 use crate::session::Session;
 
 /// What a handler knows besides the request itself.
@@ -76,6 +81,28 @@ impl Context {
         self.core.timer().now()
     }
 
+    /// The partition `number` of `topic`, which this broker leads; or why not.
+    pub(crate) async fn partition(
+        &self,
+        topic: &Topic,
+        number: i32,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        let registration = topic.partition(number);
+        let registration = registration.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        if registration.leader != Some(self.core.node_id()) {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        match self.core.open_partition(&self.image, topic, number).await {
+            Ok(partition) => Ok(partition),
+            Err(error) => {
+                if let Some(more) = self.core.complaints().pass() {
+                    tracing::warn!(%error, more, "a request needs a log that cannot be opened");
+                }
+                Err(codes::of_open(&error))
+            }
+        }
+    }
+
     /// Where the peer reaches `broker`, by the listener that it came in on; `None` where the
     /// broker has no listener of that name.
     pub(crate) fn endpoint(&self, broker: &Broker) -> Option<Endpoint> {
@@ -90,6 +117,8 @@ impl Context {
 pub(crate) async fn handle(context: Context, request: Request) -> Reply {
     match request {
         Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
+        Request::Produce(request) => produce::handle(context, request).await,
+        Request::Fetch(request) => fetch::handle(context, request).await.into(),
         Request::Metadata(request) => metadata::handle(context, request).await.into(),
         other => handle_admin(&context, other).await,
     }

@@ -141,8 +141,15 @@ impl RunningBroker {
         let finished = runtime::timeout(FINISH_MAX, self.tasks.ended()).await;
         self.stopper.abandon();
         self.core.metadata().close().await;
-        let store = self.store.clone();
-        let close = self.core.runtime().spawn_blocking(move || store.close());
+        let (store, core) = (self.store.clone(), Arc::clone(&self.core));
+        let close = self.core.runtime().spawn_blocking(move || {
+            // Kafka starts from these; here a restart finds them out by itself.
+            let high_watermarks = core.partitions().high_watermarks();
+            if let Err(error) = store.checkpoint_high_watermarks(&high_watermarks) {
+                tracing::warn!(%error, "the high watermarks were not written down");
+            }
+            store.close()
+        });
         let mut report = ShutdownReport {
             abandoned: finished.is_none(),
             ..Default::default()

@@ -110,6 +110,18 @@ impl Drop for Runtime {
     }
 }
 
+/// Runs `work`, which blocks, on this worker, whose other tasks go on elsewhere meanwhile. Outside
+/// of a worker it just runs.
+pub(crate) fn block_in_place<T>(work: impl FnOnce() -> T) -> T {
+    let on_a_worker = tokio::runtime::Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
+    if on_a_worker {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}
+
 /// Waits for `duration` of real time.
 pub(crate) fn sleep(duration: Duration) -> Sleep {
     tokio::time::sleep(duration)

@@ -16,11 +16,13 @@ use crate::connection;
 use crate::core::BrokerCore;
 use crate::features;
 use crate::flusher::Flusher;
+use crate::handlers::fetch::FetchSessions;
 use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
 use crate::log_gate::LogGate;
 use crate::maintenance;
 use crate::metadata::{Metadata, MetadataError};
 use crate::options::{BrokerOptions, Storage};
+use crate::partitions::Partitions;
 use crate::running::RunningBroker;
 use crate::runtime::Runtime;
 use crate::session::{Principal, Session};
@@ -106,11 +108,25 @@ async fn assemble(
     let failing = stopper.clone();
     metadata.on_failure(move |_| failing.abandon());
     let limits = Arc::new(options.limits);
+    let node_id = BrokerId::new(options.node_id);
+    let partitions = Arc::new(Partitions::new(
+        node_id,
+        store.clone(),
+        options.flush,
+        options.config.clone(),
+        timer.clone(),
+        Arc::clone(&options.entropy),
+    ));
+    let of_metadata = Arc::clone(&partitions);
+    metadata.on_publish(move |old, new| of_metadata.apply(old, new));
     let core = Arc::new(BrokerCore {
         runtime: Arc::clone(&runtime),
-        node_id: BrokerId::new(options.node_id),
+        node_id,
         budget: Budget::new(limits.budget_bytes),
+        fetch_sessions: FetchSessions::new(&limits),
         limits,
+        log_limits: ottla_log::Limits::default(),
+        partitions,
         at_start: options.config,
         listeners,
         authorizer: options.authorizer,
@@ -121,6 +137,10 @@ async fn assemble(
         complaints: LogGate::default(),
     });
     let tasks = Tasks::default();
+    if !store.was_clean() {
+        let (checked, until) = (Arc::clone(&core), stop.clone());
+        tasks.spawn(&runtime, async move { checked.open_pending(until).await });
+    }
     let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
     let maintained = maintenance::run(runtime.clone(), store.clone(), timer, stop);
     tasks.spawn(&runtime, maintained);

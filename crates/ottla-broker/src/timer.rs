@@ -34,6 +34,13 @@ impl ClockObserver for Advanced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deadline(Duration);
 
+impl Deadline {
+    /// As time since the clock's fixed point.
+    pub(crate) fn monotonic(self) -> Duration {
+        self.0
+    }
+}
+
 impl Timer {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let advanced = Arc::new(Advanced::default());

@@ -20,7 +20,7 @@ use super::Fault;
 use super::window::Window;
 use crate::budget::Charge;
 use crate::core::BrokerCore;
-use crate::runtime::{Instant, Runtime};
+use crate::runtime::Runtime;
 use crate::stream::{Piece, WriteSide};
 use crate::trace::Trace;
 
@@ -51,6 +51,8 @@ pub(crate) struct Outgoing {
     pub(crate) response: Response,
     /// What the response's payloads stand for, by their index.
     pub(crate) payloads: Vec<FileRange>,
+    /// What of it is in memory already and held of the budget.
+    pub(crate) charge: Option<Charge>,
 }
 
 impl<R: Into<Response>> From<R> for Outgoing {
@@ -58,7 +60,14 @@ impl<R: Into<Response>> From<R> for Outgoing {
         Self {
             response: response.into(),
             payloads: Vec::new(),
+            charge: None,
         }
+    }
+}
+
+impl From<Outgoing> for Reply {
+    fn from(outgoing: Outgoing) -> Self {
+        Self::Now(outgoing)
     }
 }
 
@@ -74,6 +83,8 @@ pub(crate) struct Answer {
     header: RequestHeader,
     state: State,
     charge: Charge,
+    /// What its records hold.
+    records: Option<Charge>,
     /// What it counted for in the window when it was put in.
     counted: u64,
     trace: Option<Trace>,
@@ -96,11 +107,12 @@ impl Answer {
             header,
             state: State::Ready(Vec::new()),
             charge,
+            records: None,
             counted: 0,
             trace,
         };
         answer.encode(outgoing)?;
-        answer.counted = answer.charge.bytes();
+        answer.counted = answer.held();
         Ok(answer)
     }
 
@@ -116,6 +128,7 @@ impl Answer {
             header,
             state: State::Waiting(later),
             charge,
+            records: None,
             counted,
             trace,
         }
@@ -128,6 +141,10 @@ impl Answer {
         answer.take_over(encoded, Vec::new());
         answer.counted = answer.charge.bytes();
         Ok(answer)
+    }
+
+    fn held(&self) -> u64 {
+        self.charge.bytes() + self.records.as_ref().map_or(0, Charge::bytes)
     }
 
     /// What it counts for in the window.
@@ -160,6 +177,7 @@ impl Answer {
             trace.answered(&outgoing.response);
         }
         let encoded = encode_response(&self.header, &outgoing.response)?;
+        self.records = outgoing.charge;
         self.take_over(encoded, outgoing.payloads);
         Ok(())
     }

@@ -1,0 +1,95 @@
+//! What a client is told of an error of the log: Kafka's code.
+
+use ottla_log::{AppendError, LogError, ProduceError, ProduceErrorKind, ProducerError, ReadError};
+use ottla_log::{StorageError, TruncateError};
+use ottla_protocol::ErrorCode;
+
+use crate::partition::Refusal;
+
+pub(crate) fn of_refusal(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Replica(error) => error.code(),
+        Refusal::Append(error) => of_append(error),
+    }
+}
+
+fn of_append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Invalid(error) => of_produce(error),
+        AppendError::Producer(error) => of_producer(error),
+        AppendError::Batch(_) | AppendError::Build(_) => ErrorCode::CorruptMessage,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::FencedLeaderEpoch { .. } => ErrorCode::NotLeaderOrFollower,
+        AppendError::Storage(_) | AppendError::NotDurable { .. } => ErrorCode::KafkaStorageError,
+        // The broker stops: the client shall look for the leader again.
+        AppendError::Closed(_) => ErrorCode::NotLeaderOrFollower,
+        AppendError::Deleted(_) => ErrorCode::UnknownTopicOrPartition,
+        other => unforeseen("an append", other),
+    }
+}
+
+pub(crate) fn of_produce(error: &ProduceError) -> ErrorCode {
+    match error.kind() {
+        ProduceErrorKind::InvalidRecord => ErrorCode::InvalidRecord,
+        ProduceErrorKind::Corrupt => ErrorCode::CorruptMessage,
+        ProduceErrorKind::TooLarge => ErrorCode::MessageTooLarge,
+        ProduceErrorKind::InvalidTimestamp => ErrorCode::InvalidTimestamp,
+        ProduceErrorKind::UnsupportedCodec => ErrorCode::UnsupportedCompressionType,
+        _ => unforeseen("a check of a batch", error),
+    }
+}
+
+fn of_producer(error: &ProducerError) -> ErrorCode {
+    match error {
+        ProducerError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        ProducerError::InvalidEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        ProducerError::InvalidTransactionState(_) => ErrorCode::InvalidTxnState,
+        ProducerError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        other => unforeseen("a producer's state", other),
+    }
+}
+
+pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Corrupt { .. } | ReadError::Storage(_) => ErrorCode::KafkaStorageError,
+        ReadError::Batch { .. } => ErrorCode::CorruptMessage,
+        ReadError::Closed(_) => ErrorCode::NotLeaderOrFollower,
+        ReadError::Deleted(_) => ErrorCode::UnknownTopicOrPartition,
+        other => unforeseen("a read", other),
+    }
+}
+
+pub(crate) fn of_truncate(error: &TruncateError) -> ErrorCode {
+    match error {
+        TruncateError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        TruncateError::Storage(_) => ErrorCode::KafkaStorageError,
+        TruncateError::Closed(_) => ErrorCode::NotLeaderOrFollower,
+        TruncateError::Deleted(_) => ErrorCode::UnknownTopicOrPartition,
+        other => unforeseen("a truncation", other),
+    }
+}
+
+pub(crate) fn of_open(error: &LogError) -> ErrorCode {
+    match error {
+        LogError::Closed { .. } => ErrorCode::NotLeaderOrFollower,
+        // Deleted and made anew while the request was on its way.
+        LogError::OtherTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+        _ => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Whether an operator has to know of it: the disk, not the client, is the cause.
+pub(crate) fn is_disk_failure(error: &ReadError) -> bool {
+    match error {
+        ReadError::Corrupt { .. } => true,
+        // What took the log offline was told when it happened.
+        ReadError::Storage(error) => !matches!(error, StorageError::Offline(_)),
+        _ => false,
+    }
+}
+
+fn unforeseen(doing: &str, error: &dyn std::error::Error) -> ErrorCode {
+    tracing::error!(%error, "{doing} failed in a way without a code of its own");
+    ErrorCode::UnknownServerError
+}

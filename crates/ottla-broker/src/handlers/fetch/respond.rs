@@ -1,0 +1,195 @@
+//! The answer to a Fetch request.
+
+use ottla_log::vfs::FileRange;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::fetch::{
+    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData, Records,
+};
+
+use super::look::{Look, Seen};
+use super::session::{Key, Told, TopicKey};
+use super::{Fetch, Held};
+use crate::connection::Outgoing;
+use crate::handlers::leaders::Leaders;
+use crate::handlers::wire::{text, uuid};
+use crate::partition::View;
+
+/// The answer to a request of which nothing is looked at.
+pub(super) fn refuse_all(request: &FetchRequest, code: ErrorCode) -> FetchResponse {
+    let topics = request.topics.iter().map(|topic| FetchableTopicResponse {
+        topic: text(topic.topic.as_str()),
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| failed(partition.partition, code))
+            .collect(),
+    });
+    FetchResponse {
+        responses: topics.collect(),
+        ..FetchResponse::default()
+    }
+}
+
+/// The answer from what was found.
+pub(super) fn respond(mut fetch: Fetch) -> Outgoing {
+    let looks = std::mem::take(&mut fetch.looks);
+    let is_incremental = matches!(fetch.session, Held::Kept { .. });
+    let context = fetch.context.clone();
+    let mut answer = Answer {
+        leaders: Leaders::new(&context),
+        topics: Vec::new(),
+        payloads: Vec::new(),
+    };
+    for (index, look) in looks.into_values() {
+        let Some(slot) = fetch.session.slot(index) else {
+            continue;
+        };
+        let (key, before) = (slot.key.clone(), slot.told);
+        let told = told(&look);
+        let rotate = look.bytes() > 0;
+        let done = matches!(&look, Look::Seen(seen) if seen.records.is_none() && !seen.more);
+        if !is_incremental || rotate || told.is_none() || told != before {
+            answer.add(&fetch, &key, look);
+        }
+        fetch.session.answered(index, told, rotate, done);
+    }
+    let Answer {
+        leaders,
+        topics,
+        payloads,
+    } = answer;
+    let response = FetchResponse {
+        session_id: end(&mut fetch),
+        responses: topics,
+        node_endpoints: leaders.endpoints(),
+        ..FetchResponse::default()
+    };
+    Outgoing {
+        response: response.into(),
+        payloads,
+        charge: Some(fetch.charge),
+    }
+}
+
+/// Keeps the session where the client asked for one; its id.
+fn end(fetch: &mut Fetch) -> i32 {
+    let core = &fetch.context.core;
+    match &mut fetch.session {
+        Held::Kept { id, .. } => *id,
+        Held::Own { keep: false, .. } => 0,
+        Held::Own { session, .. } => {
+            session.watch_all();
+            let session = session.take();
+            let now = core.timer().monotonic();
+            core.fetch_sessions().keep(session, now, &*core.entropy())
+        }
+    }
+}
+
+/// What the client will know of a partition; `None` where it was told of an error.
+fn told(look: &Look) -> Option<Told> {
+    match look {
+        Look::Seen(Seen { view, .. }) => Some(Told {
+            high_watermark: view.high_watermark.get(),
+            log_start: view.start.get(),
+        }),
+        _ => None,
+    }
+}
+
+/// An answer that is being put together.
+struct Answer<'a> {
+    leaders: Leaders<'a>,
+    topics: Vec<FetchableTopicResponse>,
+    payloads: Vec<FileRange>,
+}
+
+impl Answer<'_> {
+    fn add(&mut self, fetch: &Fetch, key: &Key, look: Look) {
+        let mut partition = match look {
+            Look::Missing(code) | Look::Refused(code) => self.refused(fetch, key, code),
+            Look::Diverging { view, epoch, end } => PartitionData {
+                diverging_epoch: EpochEndOffset {
+                    epoch: epoch.get(),
+                    end_offset: end.get(),
+                },
+                ..seen(key.partition, &view)
+            },
+            Look::Seen(found) => PartitionData {
+                records: self.records(found.records),
+                ..seen(key.partition, &found.view)
+            },
+        };
+        let is_error = partition.error_code != ErrorCode::None.code();
+        if fetch.committed_only && !is_error {
+            // No transaction was ever aborted here.
+            partition.aborted_transactions = Some(Vec::new());
+        }
+        let (name, id) = match &key.topic {
+            TopicKey::Name(name) => (text(&**name), uuid(ottla_log::TopicId::ZERO)),
+            TopicKey::Id(id) => (text(""), uuid(*id)),
+        };
+        match self.topics.last_mut() {
+            Some(last) if last.topic == name && last.topic_id == id => {
+                last.partitions.push(partition);
+            }
+            _ => self.topics.push(FetchableTopicResponse {
+                topic: name,
+                topic_id: id,
+                partitions: vec![partition],
+            }),
+        }
+    }
+
+    fn refused(&mut self, fetch: &Fetch, key: &Key, code: ErrorCode) -> PartitionData {
+        let mut partition = failed(key.partition, code);
+        let moved = [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch];
+        if fetch.context.version >= 16 && moved.contains(&code) {
+            let image = &fetch.context.image;
+            let topic = match &key.topic {
+                TopicKey::Name(name) => image.topic(name),
+                TopicKey::Id(id) => image.topic_by_id(*id),
+            };
+            if let Some(topic) = topic {
+                partition.current_leader = self.leaders.hint(topic, key.partition);
+            }
+        }
+        if fetch.context.version <= 5 && code == ErrorCode::KafkaStorageError {
+            // Clients of that age do not know the code.
+            partition.error_code = ErrorCode::NotLeaderOrFollower.code();
+        }
+        partition
+    }
+
+    fn records(&mut self, records: Option<FileRange>) -> Records {
+        let Some(range) = records else {
+            return Records::default();
+        };
+        let length = usize::try_from(range.len()).expect("a range was read into no more memory");
+        self.payloads.push(range);
+        Records::Payload {
+            index: self.payloads.len() - 1,
+            length,
+        }
+    }
+}
+
+fn seen(partition: i32, view: &View) -> PartitionData {
+    PartitionData {
+        partition_index: partition,
+        high_watermark: view.high_watermark.get(),
+        last_stable_offset: view.last_stable.get(),
+        log_start_offset: view.start.get(),
+        ..PartitionData::default()
+    }
+}
+
+fn failed(partition: i32, code: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index: partition,
+        error_code: code.code(),
+        high_watermark: -1,
+        ..PartitionData::default()
+    }
+}

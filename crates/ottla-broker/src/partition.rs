@@ -1,0 +1,352 @@
+//! One partition on this broker: its log, the replica machine that decides over it, and those who
+//! wait for either.
+//!
+//! The machine's inputs come from here one at a time; its outputs are carried out here. What it
+//! decides is in `ottla_partition`, what it stores in `ottla_log`.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ottla_log::{
+    AppendError, Appended, BatchSlice, Bound, Ends, LeaderAppend, LeaderEpoch, Log, LogId,
+    LogObserver, Offset, ReadError, StorageError, TopicId, ValidBatches,
+};
+use ottla_partition::metadata::Partition as Registration;
+use ottla_partition::partition::{
+    self as machine, Acks, Output, Replica, ReplicaConfig, ReplicaError, WaiterId,
+};
+use ottla_partition::{BrokerId, metadata};
+use ottla_protocol::ErrorCode;
+use parking_lot::{Mutex, RwLock};
+
+use crate::gate::{Gate, Place};
+use crate::interest::{Interest, Watchers};
+use crate::timer::{Deadline, Timer};
+
+/// One partition on this broker.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    topic_id: TopicId,
+    log: Log,
+    timer: Timer,
+    driven: Mutex<Driven>,
+    /// Held shared by an append, so that no term ends between the check and the write.
+    term: RwLock<()>,
+    /// The machine's high watermark, for readers.
+    high_watermark: AtomicI64,
+    watchers: Watchers,
+}
+
+/// The machine and who waits for its answers.
+#[derive(Debug)]
+struct Driven {
+    replica: Replica,
+    waiting: HashMap<WaiterId, (Arc<Gate>, usize)>,
+    next_waiter: u64,
+    /// Why there will be no further answer, once that is so.
+    retired: Option<ErrorCode>,
+}
+
+/// What a reader may see of a partition at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+    pub(crate) high_watermark: Offset,
+    pub(crate) last_stable: Offset,
+}
+
+/// Why records were not appended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Partition {
+    /// The partition of `log`, registered as `registration`.
+    pub(crate) fn new(
+        node: BrokerId,
+        log: Log,
+        config: ReplicaConfig,
+        registration: &Registration,
+        timer: Timer,
+    ) -> Arc<Self> {
+        let ends = log.ends();
+        // Nothing of an earlier run is known to be committed but what the log itself says; a
+        // leader without followers raises it to that when it is registered.
+        let replica = Replica::new(node, config, machine_ends(ends), ends.start);
+        let partition = Arc::new(Self {
+            topic_id: log.topic_id(),
+            timer,
+            high_watermark: AtomicI64::new(replica.high_watermark().get()),
+            driven: Mutex::new(Driven {
+                replica,
+                waiting: HashMap::new(),
+                next_waiter: 0,
+                retired: None,
+            }),
+            term: RwLock::new(()),
+            watchers: Watchers::default(),
+            log,
+        });
+        let observer = Observer(Arc::downgrade(&partition));
+        let observer: Arc<dyn LogObserver> = Arc::new(observer);
+        partition.log.observe(&observer);
+        partition.drive(|replica, now| {
+            replica.durable(now, partition.log.ends().durable);
+            replica.registered(now, registration);
+        });
+        partition
+    }
+
+    /// Which log.
+    pub(crate) fn id(&self) -> &LogId {
+        self.log.id()
+    }
+
+    /// The topic's id.
+    pub(crate) fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// The log itself, for what concerns no replica.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What a reader may see.
+    pub(crate) fn view(&self) -> View {
+        // In this order: the log's end only rises, so it is never below the high watermark.
+        let high_watermark = Offset::new(self.high_watermark.load(Ordering::Acquire));
+        let ends = self.log.ends();
+        let last_stable = ends
+            .first_unstable
+            .map_or(high_watermark, |first| first.min(high_watermark));
+        View {
+            start: ends.start,
+            end: ends.end,
+            high_watermark: high_watermark.max(ends.start),
+            last_stable: last_stable.max(ends.start),
+        }
+    }
+
+    /// Appends a client's batches.
+    pub(crate) fn append(&self, batches: ValidBatches, acks: Acks) -> Result<Appended, Refusal> {
+        let _term = self.term.read();
+        let epoch = self.driven.lock().replica.check_append(acks)?;
+        let context = LeaderAppend::new(self.timer.now(), epoch);
+        let appended = self.log.append_as_leader(batches, &context)?;
+        self.drive(|replica, now| replica.appended(now, appended.end));
+        Ok(appended)
+    }
+
+    /// Has `gate` told at `place` once everything below `end` is acknowledged by all replicas in
+    /// sync, or will not be. `None` where that was told at once.
+    pub(crate) fn acknowledge(
+        &self,
+        end: Offset,
+        gate: &Arc<Gate>,
+        place: usize,
+        deadline: Deadline,
+    ) -> Option<WaiterId> {
+        gate.expect(place);
+        let mut driven = self.driven.lock();
+        if let Some(code) = driven.retired {
+            drop(driven);
+            gate.settle(place, code);
+            return None;
+        }
+        let waiter = WaiterId::new(driven.next_waiter);
+        driven.next_waiter += 1;
+        driven.waiting.insert(waiter, (Arc::clone(gate), place));
+        drop(driven);
+        self.drive(|replica, _| replica.produced(waiter, Acks::All, end, deadline.monotonic()));
+        (gate.place(place) == Place::Pending).then_some(waiter)
+    }
+
+    /// Nobody waits for this acknowledgement any more.
+    pub(crate) fn forget(&self, waiter: WaiterId) {
+        let mut driven = self.driven.lock();
+        driven.waiting.remove(&waiter);
+        driven.replica.forget(waiter);
+    }
+
+    /// Whole batches from `from` on, up to `until`; at least one where there is one. `None` where
+    /// a disk would have to be waited for.
+    pub(crate) fn read_nowait(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+    ) -> Result<Option<BatchSlice>, ReadError> {
+        self.log.read_nowait(from, max_bytes, Bound::Until(until))
+    }
+
+    /// As [`Partition::read_nowait`], waiting for the disk.
+    pub(crate) fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+    ) -> Result<BatchSlice, ReadError> {
+        self.log.read(from, max_bytes, Bound::Until(until))
+    }
+
+    /// Refuses an asker that names another term than this one, or where this broker does not lead.
+    pub(crate) fn check_leader(&self, asked: Option<LeaderEpoch>) -> Result<(), ReplicaError> {
+        let driven = self.driven.lock();
+        driven.replica.check_epoch(asked)?;
+        driven.replica.check_leader()
+    }
+
+    /// The term.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        self.driven.lock().replica.leader_epoch()
+    }
+
+    /// Whether the latest committed offset is known (KIP-207).
+    pub(crate) fn knows_latest(&self) -> bool {
+        self.driven.lock().replica.knows_latest()
+    }
+
+    /// Records before `to` were deleted; the least offset that some replica still has.
+    pub(crate) fn start_moved(&self, to: Offset) -> Offset {
+        let low = self.drive(|replica, _| {
+            replica.start_moved(to);
+            replica.low_watermark()
+        });
+        self.watchers.changed();
+        low
+    }
+
+    /// The cluster registered the partition anew.
+    pub(crate) fn registered(&self, registration: &metadata::Partition) {
+        let term = self.term.write();
+        self.drive(|replica, now| replica.registered(now, registration));
+        drop(term);
+        self.watchers.changed();
+    }
+
+    /// The settings changed.
+    pub(crate) fn configure(&self, config: ReplicaConfig) {
+        self.drive(|replica, now| replica.configure(now, config));
+    }
+
+    /// The topic is gone: who waits is told, and whoever comes is refused.
+    pub(crate) fn retire(&self) {
+        let code = ErrorCode::UnknownTopicOrPartition;
+        let mut driven = self.driven.lock();
+        driven.retired = Some(code);
+        let waiting = std::mem::take(&mut driven.waiting);
+        for waiter in waiting.keys() {
+            driven.replica.forget(*waiter);
+        }
+        drop(driven);
+        for (gate, place) in waiting.into_values() {
+            gate.settle(place, code);
+        }
+        self.watchers.changed();
+    }
+
+    /// Whether the topic is gone.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.driven.lock().retired.is_some()
+    }
+
+    /// Has `interest` marked at `slot` with each change, until the answer is dropped.
+    pub(crate) fn watch(self: &Arc<Self>, interest: &Arc<Interest>, slot: u32) -> Watch {
+        Watch {
+            id: self.watchers.enter(interest, slot),
+            partition: Arc::clone(self),
+        }
+    }
+
+    /// Hands the machine an input and carries out what follows.
+    fn drive<T>(&self, input: impl FnOnce(&mut Replica, Duration) -> T) -> T {
+        let now = self.timer.monotonic();
+        let mut answers = Vec::new();
+        let mut moved = false;
+        let mut driven = self.driven.lock();
+        let result = input(&mut driven.replica, now);
+        while let Some(output) = driven.replica.poll_output() {
+            match output {
+                Output::HighWatermark(to) => {
+                    self.high_watermark.store(to.get(), Ordering::Release);
+                    moved = true;
+                }
+                Output::EpochStarts { epoch, start } => self.log.assign_epoch(epoch, start),
+                Output::Answer { waiter, result } => {
+                    answers.extend(driven.waiting.remove(&waiter).map(|to| (to, result)));
+                }
+                // A produce request has one timer for all its partitions.
+                Output::Timer { .. } => {}
+                other => tracing::error!(?other, "a replica asks for what one broker cannot do"),
+            }
+        }
+        drop(driven);
+        for ((gate, place), result) in answers {
+            gate.settle(
+                place,
+                result.map_or_else(|e| e.code(), |()| ErrorCode::None),
+            );
+        }
+        if moved {
+            self.watchers.changed();
+        }
+        result
+    }
+}
+
+fn machine_ends(ends: Ends) -> machine::Ends {
+    machine::Ends {
+        start: ends.start,
+        end: ends.end,
+        durable: ends.durable,
+    }
+}
+
+/// Passes on what happens to the log. The log holds it, so it does not hold the partition.
+struct Observer(Weak<Partition>);
+
+impl LogObserver for Observer {
+    fn durable(&self, ends: Ends) {
+        if let Some(partition) = self.0.upgrade() {
+            partition.drive(|replica, now| replica.durable(now, ends.durable));
+        }
+    }
+
+    fn failed(&self, cause: &Arc<StorageError>) {
+        if let Some(partition) = self.0.upgrade() {
+            tracing::error!(
+                partition = %partition.id(), %cause,
+                "a partition is offline until the broker restarts"
+            );
+            partition.drive(|replica, _| replica.failed());
+            partition.watchers.changed();
+        }
+    }
+}
+
+/// An interest in a partition; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    partition: Arc<Partition>,
+    id: u64,
+}
+
+impl Watch {
+    pub(crate) fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.partition.watchers.leave(self.id);
+    }
+}

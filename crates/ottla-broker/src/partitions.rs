@@ -1,0 +1,266 @@
+//! The partitions that this broker leads, each opened when somebody first asks for it.
+//!
+//! Which partitions there are is the metadata image's matter; here are those that are open. A log
+//! that was on the disk at start is opened on the blocking pool, since its recovery may read much;
+//! one that was not has nothing to read and is opened at once. Logs whose tails a crash left
+//! unchecked are opened in the background, and sooner where a request wants one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use ottla_log::{Entropy, FlushMode, LogError, LogId, LogOptions, Offset, Store, TopicId};
+use ottla_partition::BrokerId;
+use ottla_partition::metadata::config::{BrokerConfig, ConfigView, TopicConfig};
+use ottla_partition::metadata::{
+    ConfigResourceKind, Delta, Image, Partition as Registration, Topic,
+};
+use ottla_partition::partition::ReplicaConfig;
+use parking_lot::{Mutex, RwLock};
+
+use crate::partition::Partition;
+use crate::runtime::{self, Runtime};
+use crate::timer::Timer;
+
+/// Parts of the map of open partitions, so that two workers seldom want the same lock.
+const SHARDS: usize = 16;
+
+type Shard = RwLock<HashMap<(TopicId, i32), Arc<Partition>, RandomState>>;
+
+/// The open partitions of this broker.
+#[derive(Debug)]
+pub(crate) struct Partitions {
+    node: BrokerId,
+    store: Store,
+    flush: FlushMode,
+    at_start: BrokerConfig,
+    timer: Timer,
+    entropy: Arc<dyn Entropy>,
+    shards: [Shard; SHARDS],
+    /// Logs that were on the disk at start and have not been opened.
+    unopened: Mutex<BTreeSet<LogId>>,
+}
+
+/// A partition that is to be opened: what the image says of it.
+#[derive(Clone, Debug)]
+struct Wanted {
+    id: LogId,
+    topic_id: TopicId,
+    options: LogOptions,
+    replica: ReplicaConfig,
+    registration: Registration,
+}
+
+impl Partitions {
+    /// The partitions of the broker `node`, none of them open.
+    pub(crate) fn new(
+        node: BrokerId,
+        store: Store,
+        flush: FlushMode,
+        at_start: BrokerConfig,
+        timer: Timer,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let unopened = store.found().into_iter().map(|log| log.id).collect();
+        Self {
+            node,
+            store,
+            flush,
+            at_start,
+            timer,
+            entropy,
+            shards: Default::default(),
+            unopened: Mutex::new(unopened),
+        }
+    }
+
+    /// The partition if it is open.
+    pub(crate) fn get(&self, topic: TopicId, number: i32) -> Option<Arc<Partition>> {
+        self.shard(topic, number)
+            .read()
+            .get(&(topic, number))
+            .cloned()
+    }
+
+    /// The partition `number` of `topic` in `image`, opened where it is not.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        image: &Image,
+        topic: &Topic,
+        number: i32,
+    ) -> Result<Arc<Partition>, LogError> {
+        if let Some(partition) = self.get(topic.id, number) {
+            return Ok(partition);
+        }
+        let id = LogId::new(topic.name.clone(), number);
+        let registration = topic.partition(number);
+        let Some(wanted) = registration.map(|r| self.wanted(image, topic, number, r)) else {
+            return Err(LogError::Closed { id });
+        };
+        if !self.unopened.lock().contains(&id) {
+            return self.open_now(&wanted);
+        }
+        let this = Arc::clone(self);
+        let opening = runtime.spawn_blocking(move || this.open_now(&wanted));
+        opening.await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, %id, "opening a log panicked; this is a bug");
+            Err(LogError::Closed { id })
+        })
+    }
+
+    /// Lets go of a partition.
+    pub(crate) fn close(&self, topic: TopicId, number: i32) {
+        let open = self.shard(topic, number).write().remove(&(topic, number));
+        if let Some(partition) = open {
+            partition.retire();
+        }
+    }
+
+    fn wanted(
+        &self,
+        image: &Image,
+        topic: &Topic,
+        number: i32,
+        registration: &Registration,
+    ) -> Wanted {
+        let config = self.view(image).topic_config(topic.name.as_str());
+        Wanted {
+            id: LogId::new(topic.name.clone(), number),
+            topic_id: topic.id,
+            options: LogOptions {
+                topic_id: Some(topic.id),
+                config: config.log_config(self.draw()),
+            },
+            replica: self.replica_config(image, &config),
+            registration: registration.clone(),
+        }
+    }
+
+    /// Opens the log and puts the partition in the map. Two at once get the same.
+    fn open_now(&self, wanted: &Wanted) -> Result<Arc<Partition>, LogError> {
+        let log = self.store.log(wanted.id.clone(), wanted.options.clone())?;
+        self.unopened.lock().remove(&wanted.id);
+        let key = (wanted.topic_id, wanted.id.partition());
+        let mut shard = self.shard(key.0, key.1).write();
+        let partition = shard.entry(key).or_insert_with(|| {
+            Partition::new(
+                self.node,
+                log,
+                wanted.replica,
+                &wanted.registration,
+                self.timer.clone(),
+            )
+        });
+        Ok(Arc::clone(partition))
+    }
+
+    /// Follows a change of the metadata: lets go of topics that are gone and deletes their logs,
+    /// tells partitions their new registrations and settings.
+    pub(crate) fn apply(&self, old: &Image, new: &Image) {
+        let delta = old.delta(new);
+        self.remove(&delta);
+        for (_, topic) in &delta.changed {
+            for (number, registration) in topic.partitions.iter() {
+                if let Some(partition) = self.get(topic.id, *number) {
+                    partition.registered(registration);
+                }
+            }
+        }
+        self.reconfigure(new, &delta);
+    }
+
+    fn remove(&self, delta: &Delta) {
+        let mut logs = Vec::new();
+        for topic in &delta.removed {
+            for (number, _) in topic.partitions.iter() {
+                self.close(topic.id, *number);
+                let id = LogId::new(topic.name.clone(), *number);
+                self.unopened.lock().remove(&id);
+                logs.push(id);
+            }
+        }
+        if logs.is_empty() {
+            return;
+        }
+        // Renames directories: not for a worker to wait for.
+        let deleted = runtime::block_in_place(|| self.store.delete_all(&logs));
+        if let Err(error) = deleted {
+            tracing::error!(%error, "the logs of a deleted topic could not be deleted");
+        }
+    }
+
+    fn reconfigure(&self, image: &Image, delta: &Delta) {
+        let all = delta
+            .configs
+            .iter()
+            .any(|resource| resource.kind == ConfigResourceKind::Broker);
+        let is_touched = |topic: &Topic| {
+            all || delta.configs.iter().any(|resource| {
+                resource.kind == ConfigResourceKind::Topic && *resource.name == *topic.name.as_str()
+            })
+        };
+        if delta.configs.is_empty() {
+            return;
+        }
+        for partition in self.all() {
+            let Some(topic) = image.topic_by_id(partition.topic_id()) else {
+                continue;
+            };
+            if is_touched(topic) {
+                let config = self.view(image).topic_config(topic.name.as_str());
+                partition.log().set_config(config.log_config(self.draw()));
+                partition.configure(self.replica_config(image, &config));
+            }
+        }
+    }
+
+    /// Every open partition.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        let open = |shard: &Shard| shard.read().values().cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(open).collect()
+    }
+
+    /// The logs that were on the disk at start and have not been opened, in order.
+    pub(crate) fn unopened(&self) -> Vec<LogId> {
+        self.unopened.lock().iter().cloned().collect()
+    }
+
+    /// The high watermark of each open partition, for the checkpoint.
+    pub(crate) fn high_watermarks(&self) -> BTreeMap<LogId, Offset> {
+        let entry = |p: Arc<Partition>| (p.id().clone(), p.view().high_watermark);
+        self.all().into_iter().map(entry).collect()
+    }
+
+    fn view<'a>(&'a self, image: &'a Image) -> ConfigView<'a> {
+        ConfigView::new(image, self.node, &self.at_start)
+    }
+
+    fn replica_config(&self, image: &Image, config: &TopicConfig) -> ReplicaConfig {
+        ReplicaConfig {
+            flush: config.flush.unwrap_or(self.flush),
+            min_insync_replicas: config.min_insync_replicas,
+            lag_max: self
+                .view(image)
+                .broker("replica.lag.time.max.ms")
+                .number()
+                .and_then(|ms| u64::try_from(ms).ok())
+                .map_or(Duration::MAX, Duration::from_millis),
+        }
+    }
+
+    /// A number for the jitter of a segment's age.
+    fn draw(&self) -> u32 {
+        let mut bytes = [0; 4];
+        self.entropy.fill(&mut bytes);
+        u32::from_be_bytes(bytes)
+    }
+
+    fn shard(&self, topic: TopicId, number: i32) -> &Shard {
+        // A topic's id is drawn by a broker, so its last byte spreads well.
+        let [.., last] = topic.to_bytes();
+        let index = usize::from(last).wrapping_add(number.unsigned_abs() as usize) % SHARDS;
+        self.shards.get(index).expect("a remainder of the length")
+    }
+}
