@@ -6,14 +6,16 @@
 
 mod log;
 mod signal;
+mod snapshots;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use ottla_log::vfs::Vfs;
 use ottla_log::{LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp};
 use ottla_partition::BrokerId;
-use ottla_partition::metadata::config::BrokerConfig;
+use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::controller::{ApiError, Controller, Decision};
 use ottla_partition::metadata::{Image, ReplayError};
 use ottla_protocol::ErrorCode;
@@ -38,6 +40,23 @@ pub(crate) enum MetadataError {
     /// The disk is full; nothing has changed.
     #[error("the change was not made: {0}")]
     NoSpace(Arc<StorageError>),
+    /// A snapshot could not be written.
+    #[error("cannot write a metadata snapshot: {0}")]
+    Snapshot(String),
+    /// The disk failed.
+    #[error("cannot read or write the metadata: {0}")]
+    Storage(#[from] StorageError),
+    /// The log begins behind the newest snapshot that can be read.
+    #[error(
+        "the metadata is incomplete: its newest readable snapshot ends at offset {snapshot}, and \
+         its log begins at {log}; restore the directory of __cluster_metadata-0 from a copy"
+    )]
+    Gap {
+        /// Where the snapshot ends.
+        snapshot: i64,
+        /// Where the log begins.
+        log: i64,
+    },
     /// The log could not be opened.
     #[error("cannot open the metadata log: {0}")]
     Open(Arc<LogError>),
@@ -81,6 +100,7 @@ pub(crate) struct Metadata {
 }
 
 struct State {
+    runtime: Arc<Runtime>,
     node: BrokerId,
     at_start: BrokerConfig,
     timer: Timer,
@@ -99,12 +119,19 @@ impl Metadata {
     /// [`MetadataError`].
     pub(crate) fn open(
         store: &Store,
+        vfs: &Arc<dyn Vfs>,
         runtime: &Arc<Runtime>,
         timer: &Timer,
         node: BrokerId,
         at_start: &BrokerConfig,
     ) -> Result<Self, MetadataError> {
-        let (log, image) = MetadataLog::open(store)?;
+        let between = ConfigView::new(&Image::new(""), node, at_start)
+            .broker("metadata.log.max.record.bytes.between.snapshots")
+            .number();
+        let between = between
+            .and_then(|n| u64::try_from(n).ok())
+            .unwrap_or(u64::MAX);
+        let (log, image) = MetadataLog::open(store, vfs, between)?;
         Ok(Self::with(runtime, timer, node, at_start, image, Some(log)))
     }
 
@@ -132,6 +159,7 @@ impl Metadata {
             .as_ref()
             .map_or(LeaderEpoch::new(1), MetadataLog::leader_epoch);
         let state = State {
+            runtime: Arc::clone(runtime),
             node,
             at_start: at_start.clone(),
             timer: timer.clone(),
@@ -227,6 +255,7 @@ impl State {
         if let Some(hook) = self.on_publish.get() {
             hook(&old, &new);
         }
+        log.snapshot_if_due(&self.runtime, &new, now).await;
         Ok(decision.outcome)
     }
 }
@@ -239,3 +268,6 @@ impl std::fmt::Debug for Metadata {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

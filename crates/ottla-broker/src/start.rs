@@ -71,7 +71,7 @@ fn open(
     let listeners = listener::bind(&options.listen, &options.advertise)?;
     let (vfs, dir) = options.storage.open();
     let world = World {
-        vfs,
+        vfs: Arc::clone(&vfs),
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),
     };
@@ -81,7 +81,7 @@ fn open(
     of_store.cluster_id.clone_from(&options.cluster_id);
     let store = Store::open_in(world, dir, of_store)?.store;
     let node = BrokerId::new(options.node_id);
-    let metadata = Metadata::open(&store, runtime, timer, node, &options.config)?;
+    let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config)?;
     Ok(Opened {
         listeners,
         store,

@@ -6,7 +6,7 @@
 mod files;
 mod meta;
 
-pub(crate) use files::{read, write_atomically};
+pub use files::{read, write_atomically};
 pub(crate) use meta::{CleanShutdown, MetaProperties, PartitionMetadata};
 
 use std::collections::BTreeMap;

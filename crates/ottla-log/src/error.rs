@@ -66,7 +66,8 @@ pub enum StorageError {
 
 impl StorageError {
     /// The error of a failed call of the file system.
-    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    #[must_use]
+    pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -37,6 +37,7 @@ pub use batch::{
     AssignedBatches, BatchError, BatchHeader, BatchOptions, BuildError, Records, TimestampType,
     ValidBatches, build_batch,
 };
+pub use checkpoint::{read as read_file, write_atomically};
 pub use clock::{Clock, ClockObserver, SystemClock, TestClock};
 pub use codec::Codec;
 pub use entropy::{Entropy, OsEntropy, SeededEntropy};

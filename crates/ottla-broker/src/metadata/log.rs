@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ottla_log::vfs::Vfs;
 use ottla_log::{
     AppendError, BatchOptions, Condition, LeaderAppend, LeaderEpoch, Limits, Log, LogId,
     LogOptions, Offset, Origin, OwnedRecord, Record, StorageError, Store, Timestamp, TopicId,
@@ -10,7 +11,9 @@ use ottla_log::{
 use ottla_partition::metadata::{Image, MetadataRecord};
 
 use super::signal::DurableSignal;
+use super::snapshots::Snapshots;
 use super::{METADATA_TOPIC, MetadataError};
+use crate::runtime::Runtime;
 
 /// The topic id that Kafka reserves for the metadata topic: 1, in its last byte.
 const METADATA_TOPIC_ID: TopicId =
@@ -24,30 +27,51 @@ pub(super) struct MetadataLog {
     log: Log,
     signal: Arc<DurableSignal>,
     leader_epoch: LeaderEpoch,
+    snapshots: Snapshots,
+    /// From this many bytes of records on, the next snapshot is due.
+    bytes_between: u64,
+    /// The bytes of records since the last snapshot.
+    bytes_since: u64,
 }
 
 impl MetadataLog {
-    /// Opens the log in `store` and replays it into an image.
-    pub(super) fn open(store: &Store) -> Result<(Self, Image), MetadataError> {
+    /// Opens the log in `store` and replays it onto its newest snapshot.
+    pub(super) fn open(
+        store: &Store,
+        vfs: &Arc<dyn Vfs>,
+        bytes_between: u64,
+    ) -> Result<(Self, Image), MetadataError> {
         let topic = TopicName::new(METADATA_TOPIC).expect("the name keeps the rule");
+        let id = LogId::new(topic, 0);
+        let dir = store.log_dir().join(id.dir_name());
         let options = LogOptions {
             topic_id: Some(METADATA_TOPIC_ID),
             ..LogOptions::default()
         };
-        let log = store.log(LogId::new(topic, 0), options);
+        let log = store.log(id, options);
         let log = log.map_err(|e| MetadataError::Open(Arc::new(e)))?;
-        let image = replay(&log, Image::new(store.cluster_id()))?;
+        let snapshots = Snapshots::new(Arc::clone(vfs), dir);
+        let image = snapshots.newest(store.cluster_id())?;
+        let (snapshot, start) = (image.end(), log.ends().start);
+        if snapshot < start {
+            return Err(MetadataError::Gap {
+                snapshot: snapshot.get(),
+                log: start.get(),
+            });
+        }
+        let (image, bytes_since) = replay(&log, image)?;
         // Each start is a new term of this node's.
         let leader_epoch = LeaderEpoch::new(log.latest_epoch().map_or(0, LeaderEpoch::get) + 1);
         let signal = DurableSignal::of(&log);
-        Ok((
-            Self {
-                log,
-                signal,
-                leader_epoch,
-            },
-            image,
-        ))
+        let opened = Self {
+            log,
+            signal,
+            leader_epoch,
+            snapshots,
+            bytes_between,
+            bytes_since,
+        };
+        Ok((opened, image))
     }
 
     pub(super) const fn leader_epoch(&self) -> LeaderEpoch {
@@ -56,7 +80,7 @@ impl MetadataLog {
 
     /// Appends `records` as one batch at the offset `at` and returns the end behind it.
     pub(super) fn append(
-        &self,
+        &mut self,
         at: Offset,
         records: &[MetadataRecord],
         now: Timestamp,
@@ -68,6 +92,7 @@ impl MetadataLog {
         let mut encoded = Vec::with_capacity(records.len());
         for record in records {
             let value = record.encode().map_err(|e| refused(e.to_string()))?;
+            self.bytes_since += value.len() as u64;
             encoded.push(Record::new(value).with_timestamp(now));
         }
         let batch = build_batch(
@@ -99,14 +124,41 @@ impl MetadataLog {
         let reached: Result<(), Arc<StorageError>> = self.signal.reaches(&self.log, end).await;
         reached.map_err(MetadataError::Failed)
     }
+
+    /// Writes a snapshot of `image` where enough has changed since the last one, and lets the log
+    /// forget what the snapshot holds. A failure is told and costs only time at the next start.
+    pub(super) async fn snapshot_if_due(
+        &mut self,
+        runtime: &Runtime,
+        image: &Arc<Image>,
+        now: Timestamp,
+    ) {
+        if self.bytes_since < self.bytes_between {
+            return;
+        }
+        self.bytes_since = 0;
+        let (snapshots, log) = (self.snapshots.clone(), self.log.clone());
+        let (image, epoch) = (Arc::clone(image), self.leader_epoch);
+        let write = runtime.spawn_blocking(move || {
+            let id = snapshots.write(&image, epoch, now)?;
+            let cut = log.delete_records(id.end);
+            cut.map_err(|e| MetadataError::Snapshot(e.to_string()))
+        });
+        let written = write.await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%error, "the metadata goes on without a new snapshot");
+        }
+    }
 }
 
-/// The image after every record of `log`.
-fn replay(log: &Log, mut image: Image) -> Result<Image, MetadataError> {
+/// The image after every record of `log` that it does not have yet, and how many bytes those are.
+fn replay(log: &Log, mut image: Image) -> Result<(Image, u64), MetadataError> {
     let mut pending: Vec<MetadataRecord> = Vec::new();
+    let mut bytes = 0;
     for record in log.records(image.end()) {
         let record: OwnedRecord = record.map_err(|e| MetadataError::Read(Arc::new(e)))?;
         let value = record.value.unwrap_or_default();
+        bytes += value.len() as u64;
         let decoded = MetadataRecord::decode(&value).map_err(|e| MetadataError::Record {
             offset: record.offset.get(),
             why: e.to_string(),
@@ -117,5 +169,5 @@ fn replay(log: &Log, mut image: Image) -> Result<Image, MetadataError> {
             pending.clear();
         }
     }
-    Ok(image.replay(image.end(), &pending)?)
+    Ok((image.replay(image.end(), &pending)?, bytes))
 }

@@ -8,11 +8,10 @@ use crate::vfs::{OpenMode, Vfs};
 
 /// Replaces the file at `path` by `bytes`: after a crash it holds either the old content or the
 /// new. Durable on return, its name included.
-pub(crate) fn write_atomically(
-    vfs: &dyn Vfs,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(), StorageError> {
+///
+/// # Errors
+/// The disk's failure; the old content stays.
+pub fn write_atomically(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
     let temporary = temporary(path);
     let failed = |doing| move |e: io::Error| StorageError::io(doing, path, e);
     // A leftover of an earlier crash is taken over.
@@ -29,11 +28,10 @@ pub(crate) fn write_atomically(
 }
 
 /// The whole file at `path`, of at most `bytes_max` bytes; `None` where there is none.
-pub(crate) fn read(
-    vfs: &dyn Vfs,
-    path: &Path,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>, StorageError> {
+///
+/// # Errors
+/// The disk's failure, or that the file is larger.
+pub fn read(vfs: &dyn Vfs, path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, StorageError> {
     let failed = |e: io::Error| StorageError::io("read", path, e);
     let file = match vfs.open(path, OpenMode::Read) {
         Ok(file) => file,

@@ -1,0 +1,100 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_log::vfs::{MemVfs, Vfs};
+use ottla_partition::metadata::controller::{CreateTopics, NewTopic};
+
+use crate::options::{BrokerOptions, Storage};
+use crate::running::RunningBroker;
+use crate::settings::Settings;
+use crate::start::start_blocking;
+
+const DIR: &str = "/data";
+
+/// A broker on `vfs` that writes a snapshot after each change, or practically never.
+fn start(vfs: &Arc<MemVfs>, snapshot_bytes: u64) -> RunningBroker {
+    let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
+    let mut options = BrokerOptions::new(Storage::Vfs(vfs, DIR.into()));
+    let key = "metadata.log.max.record.bytes.between.snapshots";
+    let pair = format!("{key}={snapshot_bytes}");
+    options.config = Settings::gather(None, &[pair]).unwrap().config;
+    start_blocking(options).unwrap()
+}
+
+fn create(broker: &RunningBroker, name: &str) {
+    let request = CreateTopics {
+        topics: vec![NewTopic::new(name)],
+        validate_only: false,
+    };
+    let entropy = broker.core.entropy();
+    let metadata = broker.core.metadata();
+    let created = metadata.change(move |c| c.create_topics(&request, &*entropy));
+    let created = broker.core.runtime().block_on(created).unwrap().unwrap();
+    assert!(
+        created.iter().all(|topic| topic.result.is_ok()),
+        "{created:?}"
+    );
+}
+
+fn topics(broker: &RunningBroker) -> Vec<String> {
+    broker
+        .core
+        .metadata()
+        .image()
+        .topics()
+        .map(|t| t.name.to_string())
+        .collect()
+}
+
+fn snapshots(vfs: &MemVfs) -> usize {
+    let dir = Path::new(DIR).join("kafka/__cluster_metadata-0");
+    let names = vfs.list(&dir).unwrap();
+    names
+        .iter()
+        .filter(|entry| entry.name.ends_with(".checkpoint"))
+        .count()
+}
+
+#[test]
+fn topics_survive_a_restart_from_the_log_and_from_a_snapshot() {
+    for (snapshot_bytes, expected) in [(1, 2), (1 << 40, 0)] {
+        let vfs = Arc::new(MemVfs::new());
+        let broker = start(&vfs, snapshot_bytes);
+        create(&broker, "a");
+        create(&broker, "b");
+        let image = broker.core.metadata().image();
+        assert!(broker.shutdown_blocking().clean);
+        assert_eq!(snapshots(&vfs), expected);
+
+        let broker = start(&vfs, snapshot_bytes);
+        assert_eq!(topics(&broker), ["a", "b"]);
+        let again = broker.core.metadata().image();
+        let id = |image: &ottla_partition::metadata::Image| image.topic("a").unwrap().id;
+        assert_eq!(id(&image), id(&again), "the topic is the same one");
+        create(&broker, "c");
+        assert_eq!(topics(&broker), ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn what_was_answered_survives_a_power_cut() {
+    let vfs = Arc::new(MemVfs::new());
+    let broker = start(&vfs, 1 << 40);
+    create(&broker, "a");
+    let image = vfs.crash(&ottla_log::vfs::CrashPlan::SYNCED_ONLY);
+    drop(broker);
+
+    let broker = start(&Arc::new(image), 1 << 40);
+    assert_eq!(topics(&broker), ["a"]);
+    let epoch = |broker: &RunningBroker| {
+        let image = broker.core.metadata().image();
+        let topic = Arc::clone(image.topic("a").unwrap());
+        topic.partition(0).unwrap().leader_epoch.get()
+    };
+    assert_eq!(
+        epoch(&broker),
+        1,
+        "an unclean start raises the leader epoch"
+    );
+    assert!(broker.shutdown_blocking().clean);
+}
