@@ -357,9 +357,9 @@ mod tests {
 
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
-            4 => (0u16..400, any::<u8>()).prop_map(|(k, v)| Op::Insert(k, v)),
-            1 => (0u16..400, any::<u8>()).prop_map(|(k, v)| Op::Change(k, v)),
-            2 => (0u16..400).prop_map(Op::Remove),
+            20 => (0u16..400, any::<u8>()).prop_map(|(k, v)| Op::Insert(k, v)),
+            5 => (0u16..400, any::<u8>()).prop_map(|(k, v)| Op::Change(k, v)),
+            10 => (0u16..400).prop_map(Op::Remove),
             1 => Just(Op::Keep),
         ]
     }

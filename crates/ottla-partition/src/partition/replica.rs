@@ -228,7 +228,8 @@ impl Replica {
     // What happens to it.
 
     /// The cluster registered the partition so. A registration that is not newer than the last is
-    /// passed over. With a new term of this broker's, everything the log has is its own from here on.
+    /// passed over. With a new term of this broker's, everything the log has is its own from here
+    /// on.
     pub fn registered(&mut self, now: Duration, partition: &Partition) {
         if self.role == Role::Offline || partition.partition_epoch <= self.partition_epoch {
             return;

@@ -191,3 +191,108 @@ impl ConfigView<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BrokerId;
+    use crate::metadata::config::BrokerConfig;
+    use crate::metadata::image::Image;
+
+    /// The configuration of a topic that sets `topic`, on a broker started with `broker`.
+    fn config(topic: &[(&str, &str)], broker: &[(&str, &str)]) -> TopicConfig {
+        let owned = broker.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        let (at_start, _) = BrokerConfig::new(owned).unwrap();
+        let image = Image::new("c");
+        let set: ConfigMap = topic
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
+        ConfigView::new(&image, BrokerId::new(1), &at_start).topic_config_with(Some(&set))
+    }
+
+    #[test]
+    fn what_kafkas_flush_keys_ask_for() {
+        const MAX: &str = "9223372036854775807";
+        let flush = |topic: &[(&str, &str)], broker: &[(&str, &str)]| config(topic, broker).flush;
+        assert_eq!(flush(&[], &[]), None);
+        assert_eq!(
+            flush(&[("flush.messages", "1")], &[]),
+            Some(FlushMode::Sync)
+        );
+        assert_eq!(
+            flush(&[("flush.messages", "100")], &[]),
+            Some(FlushMode::Sync)
+        );
+        assert_eq!(flush(&[("flush.messages", MAX)], &[]), Some(FlushMode::Os));
+        assert_eq!(flush(&[("flush.ms", "1000")], &[]), Some(FlushMode::Sync));
+        assert_eq!(flush(&[("flush.ms", MAX)], &[]), Some(FlushMode::Os));
+        let both = [("flush.messages", MAX), ("flush.ms", "1000")];
+        assert_eq!(flush(&both, &[]), Some(FlushMode::Sync));
+        let broker = [("log.flush.interval.messages", "1")];
+        assert_eq!(flush(&[], &broker), Some(FlushMode::Sync));
+        assert_eq!(
+            flush(&[("flush.messages", MAX)], &broker),
+            Some(FlushMode::Os)
+        );
+        let scheduler = [("log.flush.scheduler.interval.ms", "5000")];
+        assert_eq!(flush(&[], &scheduler), Some(FlushMode::Sync));
+    }
+
+    #[test]
+    fn the_logs_own_settings_follow() {
+        let plain = config(&[], &[]);
+        assert_eq!(plain.log_config(7).segment_bytes, 1 << 30);
+        assert_eq!(plain.retention_ms, Some(604_800_000));
+        assert_eq!(plain.retention_bytes, None);
+        assert!(plain.cleanup.delete && !plain.cleanup.compact);
+        let compacted = config(
+            &[
+                ("cleanup.policy", "compact"),
+                ("max.compaction.lag.ms", "1000"),
+                ("retention.ms", "-1"),
+                ("compression.type", "zstd"),
+                ("compression.zstd.level", "-5"),
+                ("message.timestamp.type", "LogAppendTime"),
+            ],
+            &[],
+        );
+        let log = compacted.log_config(7);
+        assert_eq!(
+            log.segment_ms,
+            Duration::from_secs(1),
+            "ends in time for compaction"
+        );
+        assert_eq!(compacted.retention_ms, None);
+        assert_eq!(compacted.compression, Compression::Zstd(-5));
+        assert_eq!(
+            compacted.message_timestamp_type,
+            TimestampType::LogAppendTime
+        );
+        let jitter = config(&[("segment.jitter.ms", "100"), ("segment.ms", "50")], &[]);
+        let jitter = jitter.log_config(1049).segment_jitter;
+        assert_eq!(
+            jitter,
+            Duration::from_millis(49),
+            "never the whole of segment.ms"
+        );
+        let small = config(&[("internal.segment.bytes", "512")], &[]);
+        assert_eq!(small.log_config(0).segment_bytes, 512);
+    }
+
+    #[test]
+    fn times_in_larger_units_are_defaults_too() {
+        let hours = [("log.retention.hours", "2"), ("log.roll.hours", "3")];
+        let config_of = |broker: &[(&str, &str)]| config(&[], broker);
+        assert_eq!(config_of(&hours).retention_ms, Some(7_200_000));
+        assert_eq!(config_of(&hours).segment_ms, 10_800_000);
+        let minutes = [("log.retention.hours", "2"), ("log.retention.minutes", "3")];
+        assert_eq!(config_of(&minutes).retention_ms, Some(180_000));
+        let millis = [("log.retention.minutes", "3"), ("log.retention.ms", "4")];
+        assert_eq!(config_of(&millis).retention_ms, Some(4));
+        assert_eq!(
+            config_of(&[("log.retention.hours", "-1")]).retention_ms,
+            None
+        );
+    }
+}

@@ -357,7 +357,8 @@ impl Controller<'_> {
         match replication_factor {
             Some(expected) if expected != replicas.len() => invalid(format!(
                 "The manual partition assignment includes a partition with {} replica(s), but \
-                 this is not consistent with previous partitions, which have {expected} replica(s).",
+                 this is not consistent with previous partitions, which have {expected} \
+                 replica(s).",
                 replicas.len()
             )),
             _ => Ok(()),

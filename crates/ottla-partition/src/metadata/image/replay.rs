@@ -36,7 +36,8 @@ pub enum ReplayError {
     },
     /// The record names a partition that its topic does not have.
     #[error(
-        "metadata record {offset} names partition {partition_id} of {topic_id}, which does not exist"
+        "metadata record {offset} names partition {partition_id} of {topic_id}, which does not \
+         exist"
     )]
     UnknownPartition {
         /// The record's offset.
@@ -56,7 +57,8 @@ pub enum ReplayError {
     },
     /// The record names a broker, or a registration of it, that the image does not have.
     #[error(
-        "metadata record {offset} is about broker {broker_id} in epoch {epoch}, which is not registered"
+        "metadata record {offset} is about broker {broker_id} in epoch {epoch}, which is not \
+         registered"
     )]
     UnknownBroker {
         /// The record's offset.
