@@ -7,6 +7,8 @@
 //! Nothing here does IO, locks, spawns, reads a clock or draws chance: time and entropy are
 //! arguments, and the broker carries the outputs out.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod ids;
 pub mod metadata;
 pub mod partition;

@@ -254,7 +254,11 @@ pub(in crate::metadata) fn dynamic_refusal(key: &str, per_broker: bool) -> Optio
             "Cannot update these configs at default cluster level, broker id must be specified: \
              [{key}]"
         )),
-        Update::PerBroker | Update::ClusterWide => None,
+        // Those are the listeners.
+        Update::PerBroker => Some(format!(
+            "Listeners cannot be changed while the broker runs; restart it with them: [{key}]"
+        )),
+        Update::ClusterWide => None,
     }
 }
 

@@ -128,7 +128,12 @@ fn a_key_without_effect_says_why() {
 #[test]
 fn dynamic_updates_are_refused_in_kafkas_words() {
     assert_eq!(dynamic_refusal("log.retention.ms", false), None);
-    assert_eq!(dynamic_refusal("listeners", true), None);
+    assert_eq!(
+        dynamic_refusal("listeners", true).as_deref(),
+        Some(
+            "Listeners cannot be changed while the broker runs; restart it with them: [listeners]"
+        )
+    );
     for (key, per_broker, refusal) in [
         (
             "num.partitions",
