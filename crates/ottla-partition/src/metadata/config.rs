@@ -22,5 +22,5 @@ pub use def::{Check, ConfigDef, ConfigKind, Mark, Update};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym};
 pub use resolve::ConfigView;
 pub use topic::{topic_def, topic_defs, validate_topic_config};
-pub use topic_config::{CleanupPolicy, Compression, TopicConfig};
+pub use topic_config::{CleanupPolicy, TopicConfig};
 pub use value::{ConfigValue, InvalidConfig};

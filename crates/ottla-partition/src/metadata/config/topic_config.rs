@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ottla_log::{FlushMode, LogConfig, TimestampType};
+use ottla_log::{Codec, Compression, FlushMode, LogConfig, TimestampType};
 
 use super::resolve::ConfigView;
 use super::topic::topic_def;
@@ -14,8 +14,8 @@ use crate::metadata::image::ConfigMap;
 pub struct TopicConfig {
     /// `cleanup.policy`.
     pub cleanup: CleanupPolicy,
-    /// `compression.type` with its level.
-    pub compression: Compression,
+    /// `compression.type` with its level; `None` for `producer`, which keeps what the client chose.
+    pub compression: Option<Compression>,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
     /// `file.delete.delay.ms`.
@@ -65,23 +65,6 @@ pub struct CleanupPolicy {
     pub compact: bool,
 }
 
-/// How batches lie on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// As the producer sent them.
-    Producer,
-    /// Not compressed.
-    Uncompressed,
-    /// gzip at this level; -1 leaves it to the codec.
-    Gzip(i32),
-    /// snappy.
-    Snappy,
-    /// lz4 at this level.
-    Lz4(i32),
-    /// zstd at this level.
-    Zstd(i32),
-}
-
 impl TopicConfig {
     /// What the log itself heeds. `draw` is a random number, from which the log's own share of
     /// `segment.jitter.ms` is taken.
@@ -107,6 +90,11 @@ impl TopicConfig {
         config.index_interval_bytes = self.index_interval_bytes;
         config.segment_index_bytes = self.segment_index_bytes;
         config.max_message_bytes = self.max_message_bytes;
+        config.timestamp_type = self.message_timestamp_type;
+        config.timestamp_before_max_ms = self.message_timestamp_before_max_ms;
+        config.timestamp_after_max_ms = self.message_timestamp_after_max_ms;
+        config.compression = self.compression;
+        config.compacted = self.cleanup.compact;
         config.file_delete_delay = millis(self.file_delete_delay_ms);
         config.flush = self.flush;
         config
@@ -128,7 +116,8 @@ impl ConfigView<'_> {
         };
         let long = |name: &str| value(name).number().unwrap_or_default();
         let size = |name: &str| u32::try_from(long(name)).unwrap_or_default();
-        let level = |name: &str| i32::try_from(long(name)).unwrap_or_default();
+        let level = |name: &str| i32::try_from(long(name)).ok();
+        let compression = |codec, level| Some(Compression { codec, level });
         let flag = |name: &str| value(name).boolean().unwrap_or_default();
         let policy = value("cleanup.policy");
         let has = |name: &str| {
@@ -142,12 +131,16 @@ impl ConfigView<'_> {
                 compact: has("compact"),
             },
             compression: match value("compression.type").text() {
-                Some("uncompressed") => Compression::Uncompressed,
-                Some("gzip") => Compression::Gzip(level("compression.gzip.level")),
-                Some("snappy") => Compression::Snappy,
-                Some("lz4") => Compression::Lz4(level("compression.lz4.level")),
-                Some("zstd") => Compression::Zstd(level("compression.zstd.level")),
-                _ => Compression::Producer,
+                Some("uncompressed") => compression(Codec::None, None),
+                // -1 leaves the level to the codec.
+                Some("gzip") => {
+                    let level = level("compression.gzip.level");
+                    compression(Codec::Gzip, level.filter(|level| *level != -1))
+                }
+                Some("snappy") => compression(Codec::Snappy, None),
+                Some("lz4") => compression(Codec::Lz4, level("compression.lz4.level")),
+                Some("zstd") => compression(Codec::Zstd, level("compression.zstd.level")),
+                _ => None,
             },
             delete_retention_ms: long("delete.retention.ms"),
             file_delete_delay_ms: long("file.delete.delay.ms"),
@@ -264,10 +257,19 @@ mod tests {
             "ends in time for compaction"
         );
         assert_eq!(compacted.retention_ms, None);
-        assert_eq!(compacted.compression, Compression::Zstd(-5));
+        let zstd = Compression {
+            codec: Codec::Zstd,
+            level: Some(-5),
+        };
+        assert_eq!(log.compression, Some(zstd));
+        assert_eq!(log.timestamp_type, TimestampType::LogAppendTime);
+        assert!(log.compacted, "its records need keys");
+        let gzip = config(&[("compression.type", "gzip")], &[]).log_config(0);
+        assert_eq!(gzip.compression.unwrap().level, None, "the codec's own");
         assert_eq!(
-            compacted.message_timestamp_type,
-            TimestampType::LogAppendTime
+            plain.log_config(0).compression,
+            None,
+            "as the producer sent it"
         );
         let jitter = config(&[("segment.jitter.ms", "100"), ("segment.ms", "50")], &[]);
         let jitter = jitter.log_config(1049).segment_jitter;
