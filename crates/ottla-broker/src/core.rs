@@ -13,6 +13,7 @@ use ottla_protocol::{Request, RequestHeader};
 use crate::authorizer::Authorizer;
 use crate::budget::Budget;
 use crate::handlers::fetch::FetchSessions;
+use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
 use crate::listener::{Endpoint, Listener};
 use crate::log_gate::LogGate;
@@ -40,6 +41,7 @@ pub(crate) struct BrokerCore {
     pub(crate) metadata: Metadata,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) producer_ids: ProducerIds,
     pub(crate) log_limits: ottla_log::Limits,
     pub(crate) trace: Option<Arc<dyn RequestTrace>>,
     pub(crate) complaints: LogGate,
@@ -134,6 +136,10 @@ impl BrokerCore {
 
     pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
         &self.fetch_sessions
+    }
+
+    pub(crate) fn producer_ids(&self) -> &ProducerIds {
+        &self.producer_ids
     }
 
     /// Opens, one after the other, the logs whose tails a crash left unchecked; a request for one

@@ -13,11 +13,16 @@ mod auto_create;
 mod cluster;
 mod codes;
 mod configs;
+mod delete_records;
 mod describe_topics;
 pub(crate) mod fetch;
+mod find_coordinator;
 mod leaders;
+mod list_offsets;
+mod log_dirs;
 mod metadata;
 mod produce;
+pub(crate) mod producer_ids;
 mod security;
 mod topics;
 pub(crate) mod wire;
@@ -119,6 +124,14 @@ pub(crate) async fn handle(context: Context, request: Request) -> Reply {
         Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
         Request::Produce(request) => produce::handle(context, request).await,
         Request::Fetch(request) => fetch::handle(context, request).await.into(),
+        Request::ListOffsets(request) => list_offsets::handle(&context, &request).await.into(),
+        Request::OffsetForLeaderEpoch(request) => {
+            list_offsets::for_leader_epoch(&context, &request)
+                .await
+                .into()
+        }
+        Request::InitProducerId(request) => producer_ids::init(&context, &request).await.into(),
+        Request::FindCoordinator(request) => find_coordinator::handle(&context, &request).into(),
         Request::Metadata(request) => metadata::handle(context, request).await.into(),
         other => handle_admin(&context, other).await,
     }
@@ -132,6 +145,8 @@ async fn handle_admin(context: &Context, request: Request) -> Reply {
         Request::CreatePartitions(request) => {
             topics::create_partitions(context, &request).await.into()
         }
+        Request::DeleteRecords(request) => delete_records::handle(context, &request).await.into(),
+        Request::DescribeLogDirs(request) => log_dirs::handle(context, &request).await.into(),
         Request::DescribeConfigs(request) => configs::describe(context, &request).into(),
         Request::AlterConfigs(request) => configs::alter(context, &request).await.into(),
         Request::IncrementalAlterConfigs(request) => {

@@ -222,6 +222,16 @@ impl Partitions {
         self.shards.iter().flat_map(open).collect()
     }
 
+    /// The data directory.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether the log `id` was on the disk at start and has not been opened.
+    pub(crate) fn is_unopened(&self, id: &LogId) -> bool {
+        self.unopened.lock().contains(id)
+    }
+
     /// The logs that were on the disk at start and have not been opened, in order.
     pub(crate) fn unopened(&self) -> Vec<LogId> {
         self.unopened.lock().iter().cloned().collect()

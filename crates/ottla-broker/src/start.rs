@@ -17,6 +17,7 @@ use crate::core::BrokerCore;
 use crate::features;
 use crate::flusher::Flusher;
 use crate::handlers::fetch::FetchSessions;
+use crate::handlers::producer_ids::ProducerIds;
 use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
 use crate::log_gate::LogGate;
 use crate::maintenance;
@@ -124,6 +125,7 @@ async fn assemble(
         node_id,
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
+        producer_ids: ProducerIds::default(),
         limits,
         log_limits: ottla_log::Limits::default(),
         partitions,
