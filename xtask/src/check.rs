@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use crate::deny;
 use crate::step::{Depth, Step, cargo, cargo_with};
 
 /// Every step, cheap ones first.
@@ -59,6 +60,33 @@ const STEPS: &[Step] = &[
         about: "whatever a peer or a disk can send, decoded: a bounded run of each target",
         needs: &["c++"],
         run: crate::fuzz::run,
+    },
+    Step {
+        name: "example",
+        about: "a user's project outside the workspace",
+        needs: &[],
+        run: |_| cargo(&["test", "--manifest-path", "examples/embedded/Cargo.toml"]),
+    },
+    Step {
+        name: "package",
+        about: "each crate packs as it would be published",
+        needs: &[],
+        run: |_| cargo(&["package", "--workspace", "--allow-dirty", "--no-verify", "--quiet"]),
+    },
+    Step {
+        name: "deny",
+        about: "licences, sources and packages of the build",
+        needs: &[],
+        run: deny::run,
+    },
+    Step {
+        name: "clients",
+        about: "real clients against `ottla serve`",
+        needs: &["java", "mvn", "go", "python3"],
+        run: |_| {
+            cargo(&["build", "--release", "-p", "ottla"])?;
+            cargo(&["run", "-q", "-p", "ottla-tests", "--", "clients"])
+        },
     },
 ];
 
