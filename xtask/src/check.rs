@@ -71,7 +71,15 @@ const STEPS: &[Step] = &[
         name: "package",
         about: "each crate packs as it would be published",
         needs: &[],
-        run: |_| cargo(&["package", "--workspace", "--allow-dirty", "--no-verify", "--quiet"]),
+        run: |_| {
+            cargo(&[
+                "package",
+                "--workspace",
+                "--allow-dirty",
+                "--no-verify",
+                "--quiet",
+            ])
+        },
     },
     Step {
         name: "deny",

@@ -33,9 +33,9 @@ impl Source {
     #[must_use]
     pub fn is_test(&self) -> bool {
         let parts: Vec<&str> = self.path.split('/').collect();
-        parts
-            .iter()
-            .any(|p| matches!(*p, "tests" | "tests.rs" | "fuzz" | "benches" | "examples"))
+        parts.iter().any(|p| {
+            p.ends_with("tests.rs") || matches!(*p, "tests" | "fuzz" | "benches" | "examples")
+        })
     }
 
     /// How many lines stand before the module of tests at the end.

@@ -9,7 +9,7 @@ use ottla_protocol::messages::alter_configs_response::AlterConfigsResourceRespon
 use ottla_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
-use ottla_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as IncrementalResponse;
+use ottla_protocol::messages::incremental_alter_configs_response as incremental;
 use ottla_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResource,
     DescribeConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
@@ -178,7 +178,7 @@ pub(crate) async fn incremental_alter(
         .into_iter()
         .map(|altered| {
             let (code, message) = verdict(&altered.result);
-            IncrementalResponse::default()
+            incremental::AlterConfigsResourceResponse::default()
                 .with_error_code(code)
                 .with_error_message(message)
                 .with_resource_type(altered.kind)

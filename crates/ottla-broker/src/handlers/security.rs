@@ -6,7 +6,7 @@ use ottla_partition::metadata::controller::{ApiError, ApiResult};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_acls_response::AclCreationResult;
 use ottla_protocol::messages::delete_acls_response::DeleteAclsFilterResult;
-use ottla_protocol::messages::describe_user_scram_credentials_response::DescribeUserScramCredentialsResult;
+use ottla_protocol::messages::describe_user_scram_credentials_response as scram;
 use ottla_protocol::messages::{
     CreateAclsRequest, CreateAclsResponse, DeleteAclsRequest, DeleteAclsResponse,
     DescribeAclsResponse, DescribeClientQuotasRequest, DescribeClientQuotasResponse,
@@ -148,7 +148,7 @@ pub(crate) fn describe_scram(
             let message = "Attempt to describe a user credential that does not exist: ";
             (ErrorCode::ResourceNotFound, format!("{message}{user}"))
         };
-        DescribeUserScramCredentialsResult::default()
+        scram::DescribeUserScramCredentialsResult::default()
             .with_user(text(user))
             .with_error_code(code.code())
             .with_error_message(Some(text(message)))

@@ -39,7 +39,7 @@ pub(crate) const EARLIEST: i64 = -2;
 pub(crate) enum ClientError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    #[error("{doing} failed: {code}{}", detail.as_ref().map_or(String::new(), |d| format!(" ({d})")))]
+    #[error("{doing} failed: {}", detail.as_deref().unwrap_or(code.message()))]
     Refused {
         doing: String,
         code: ErrorCode,
