@@ -9,10 +9,8 @@ pub mod clock;
 pub mod codec;
 pub mod crc;
 mod cursor;
-#[allow(dead_code)] // until the log is there
 mod derived;
 pub mod entropy;
-#[allow(dead_code)] // until the log is there
 mod epoch_cache;
 mod error;
 #[doc(hidden)]
@@ -20,14 +18,11 @@ pub mod fuzz;
 #[cfg(test)]
 mod golden_tests;
 mod ids;
-#[allow(dead_code, unused_imports)] // until the log is there
 mod index;
 pub mod limits;
 mod log;
-#[allow(dead_code, unused_imports)] // until the log is there
 mod producer_state;
 pub mod record;
-#[allow(dead_code)] // until the log is there
 mod segment;
 mod store;
 pub mod validate;

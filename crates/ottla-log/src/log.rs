@@ -19,6 +19,7 @@ mod health;
 #[cfg(test)]
 mod kit;
 mod leftovers;
+mod maintain;
 mod observe;
 mod open;
 mod read;

@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub(crate) use index::{IndexBuilder, IndexRules, Largest};
+pub(crate) use index::{IndexBuilder, IndexRules};
 pub(crate) use search::{BadRange, BatchRange};
 pub(crate) use walk::{Step, Wait, Walk, WalkError};
 

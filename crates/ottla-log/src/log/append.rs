@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::boundaries::Boundary;
 use super::config::FlushMode;
 use super::core::{Appender, LogCore};
 use super::errors::AppendError;
 use super::seam::{LogShared, Written};
-use crate::batch::{AssignedBatches, BatchError, BatchHeader, Records, ValidBatches};
+use crate::batch::{
+    AssignedBatches, BatchError, BatchHeader, EndTransactionMarker, Records, ValidBatches,
+};
 use crate::derived::Derived;
 use crate::producer_state::{Origin, Verdict};
 use crate::segment::Segment;
@@ -197,11 +201,14 @@ impl LogCore {
         batches: &ValidBatches,
         context: &LeaderAppend,
     ) -> Result<Option<Appended>, AppendError> {
-        for header in batches.headers() {
+        let producers = &appender.producers;
+        for (header, batch) in batches.batches() {
             if header.attributes.is_control() {
+                if let Some(marker) = self.marker_in(header, &batch)? {
+                    producers.check_marker(header, &marker, context.transaction_version)?;
+                }
                 continue;
             }
-            let producers = &appender.producers;
             let verdict = producers.check(header, context.origin, context.transaction_version)?;
             if let Verdict::Duplicate {
                 base_offset,
@@ -278,11 +285,21 @@ impl LogCore {
     fn check_markers(&self, batches: &AssignedBatches) -> Result<(), BatchError> {
         for (header, batch) in batches.batches() {
             if header.attributes.is_control() {
-                let records = Records::open(header, &batch, &self.shared.limits)?;
-                records.iter().next().transpose()?;
+                self.marker_in(header, &batch)?;
             }
         }
         Ok(())
+    }
+
+    /// The end of a transaction that a control batch tells of, if it does.
+    fn marker_in(
+        &self,
+        header: &BatchHeader,
+        batch: &Bytes,
+    ) -> Result<Option<EndTransactionMarker>, BatchError> {
+        let records = Records::open(header, batch, &self.shared.limits)?;
+        let record = records.iter().next().transpose()?;
+        Ok(record.and_then(|record| EndTransactionMarker::from_record(record.key, record.value)))
     }
 
     /// Takes written batches into what is derived from them.

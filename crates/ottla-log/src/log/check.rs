@@ -31,7 +31,6 @@ pub(super) struct Stop {
 #[derive(Debug)]
 pub(super) struct Checker<'a> {
     file: &'a dyn File,
-    path: &'a Path,
     limits: &'a Limits,
     len: u64,
     window: Bytes,
@@ -40,10 +39,9 @@ pub(super) struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     /// Reads `file`, which has `len` bytes.
-    pub(super) fn new(file: &'a dyn File, path: &'a Path, len: u64, limits: &'a Limits) -> Self {
+    pub(super) fn new(file: &'a dyn File, len: u64, limits: &'a Limits) -> Self {
         Self {
             file,
-            path,
             limits,
             len,
             window: Bytes::new(),

@@ -56,6 +56,8 @@ pub struct LogConfig {
     pub compacted: bool,
     /// `file.delete.delay.ms`: how long a removed segment's files stay on disk.
     pub file_delete_delay: Duration,
+    /// `producer.id.expiration.ms`: how long a producer is remembered after its last batch.
+    pub producer_id_expiration: Duration,
     /// Overrides the store's flush mode.
     pub flush: Option<FlushMode>,
 }
@@ -75,6 +77,7 @@ impl Default for LogConfig {
             compression: None,
             compacted: false,
             file_delete_delay: Duration::from_secs(60),
+            producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             flush: None,
         }
     }

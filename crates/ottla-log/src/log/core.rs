@@ -202,6 +202,18 @@ impl LogCore {
         epochs.dirty |= epochs.cache.assign(epoch, start);
     }
 
+    /// Everything below `high_watermark` is committed: transactions whose end lies below it are
+    /// decided, and no longer hold back the first unstable offset.
+    pub(crate) fn committed(&self, high_watermark: Offset) {
+        if self.ends().first_unstable.is_none() {
+            return;
+        }
+        let mut appender = self.appender.lock();
+        appender.producers.release(high_watermark);
+        let first_unstable = appender.producers.first_unstable();
+        self.ends.update(|ends| ends.first_unstable = first_unstable);
+    }
+
     /// Refuses everything from now on; slices in readers' hands stay readable. The store renames
     /// the directory afterwards.
     pub(crate) fn retire(&self) {

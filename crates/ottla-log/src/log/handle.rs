@@ -249,6 +249,12 @@ impl Log {
         self.core.assign_epoch(epoch, start);
     }
 
+    /// Everything below `high_watermark` is committed: transactions whose end lies below it are
+    /// decided, and no longer hold back [`Ends::first_unstable`].
+    pub fn committed(&self, high_watermark: Offset) {
+        self.core.committed(high_watermark);
+    }
+
     /// Cuts off everything from `to` on, with the whole batch that `to` lies within. Only for what
     /// is not committed.
     ///

@@ -68,7 +68,7 @@ impl LogCore {
     }
 
     /// Whether the active segment would span more than `segment.ms`: by the timestamps of its
-    /// first and the new batches or, where those have none, by the clock.
+    /// first and the new batches or, where the first has none, by the clock.
     fn is_over_time(
         &self,
         appender: &mut Appender,
@@ -77,27 +77,17 @@ impl LogCore {
         now: Timestamp,
     ) -> Result<bool, StorageError> {
         let newest = largest_timestamp(batches.headers());
-        Ok(self.waited(appender, active, newest, now)? > time_max(appender))
-    }
-
-    /// How many milliseconds the active segment spans.
-    fn waited(
-        &self,
-        appender: &mut Appender,
-        active: &Segment,
-        newest: Timestamp,
-        now: Timestamp,
-    ) -> Result<i64, StorageError> {
         let first = match appender.first_timestamp {
             Some(first) => first,
             None => *appender.first_timestamp.insert(active.first_timestamp()?),
         };
         let rolled_at = *appender.rolled_at.get_or_insert(now);
-        Ok(if first >= Timestamp::new(0) {
+        let waited = if first >= Timestamp::new(0) {
             newest.get().saturating_sub(first.get())
         } else {
             now.get().saturating_sub(rolled_at.get())
-        })
+        };
+        Ok(waited > time_max(appender))
     }
 
     /// Ends the active segment and begins a new one at `base`. The old one's index files, the
@@ -127,20 +117,25 @@ impl LogCore {
         Ok(next)
     }
 
-    /// Ends the active segment where it spans more than `segment.ms` by the clock, so that what
-    /// works on whole sealed segments gets on with a log that is not written to any more.
-    pub(super) fn roll_if_old(&self, now: Timestamp) -> Result<bool, StorageError> {
+    /// Ends the active segment where it got its first batch more than `segment.ms` ago, so that
+    /// what works on sealed segments gets on with a log that is not written to any more. Answers
+    /// whether it did, and when the active segment is due.
+    pub(super) fn roll_if_old(
+        &self,
+        now: Timestamp,
+    ) -> Result<(bool, Option<Timestamp>), StorageError> {
         let mut appender = self.appender.lock();
-        let active = self.active();
-        let extent = active.extent();
+        let extent = self.active().extent();
         if extent.size == 0 || self.health.append_fault().is_some() {
-            return Ok(false);
+            return Ok((false, None));
         }
-        if self.waited(&mut appender, &active, now, now)? <= time_max(&appender) {
-            return Ok(false);
+        let rolled_at = *appender.rolled_at.get_or_insert(now);
+        let due = rolled_at.get().saturating_add(time_max(&appender));
+        if now.get() <= due {
+            return Ok((false, Some(due.saturating_add(1).into())));
         }
         self.roll(&mut appender, extent.next)?;
-        Ok(true)
+        Ok((true, None))
     }
 }
 

@@ -8,10 +8,9 @@ use super::dir::{self, Listing};
 use super::errors::TruncateError;
 use super::open::below;
 use super::replay::Replay;
-use super::seam::Maintenance;
 use crate::derived::{Derived, Rewind};
 use crate::segment::{Extent, Segment, Wait};
-use crate::{Offset, StorageError, Timestamp};
+use crate::{Offset, StorageError};
 
 impl LogCore {
     /// Cuts off everything from `to` on, and the whole batch that `to` lies within. Only for what
@@ -145,59 +144,6 @@ impl LogCore {
             self.segments.store(Arc::new(stay.to_vec()));
         }
         Ok(to)
-    }
-
-    /// One bounded step of work that no append waits for.
-    pub(crate) fn maintain(&self, now: Timestamp) -> Result<Maintenance, StorageError> {
-        if self.health.gone().is_some() || self.health.read_fault().is_some() {
-            return Ok(Maintenance::default());
-        }
-        let more = self.roll_if_old(now)? || self.mark_removed(now)? || self.delete_one(now)?;
-        let pending = self.pending.lock();
-        let next = pending.deleted.iter().map(|(due, _)| *due).min();
-        Ok(Maintenance { more, next })
-    }
-
-    /// Gives the files of segments that left the log the suffix of deleted ones.
-    fn mark_removed(&self, now: Timestamp) -> Result<bool, StorageError> {
-        if self.pending.lock().removed.is_empty() {
-            return Ok(false);
-        }
-        // Appends wait, so that the log end stays what the flusher settles.
-        let appender = self.appender.lock();
-        self.shared
-            .flusher
-            .settle(&self.target(), self.ends().end)
-            .map_err(|e| (*e).clone())?;
-        let _syncing = self.syncing.lock();
-        let delay = appender.config.file_delete_delay.as_millis();
-        let due = now
-            .get()
-            .saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
-        let removed = std::mem::take(&mut self.pending.lock().removed);
-        self.names_dirty.store(true, Ordering::Release);
-        for segment in &removed {
-            segment.remove()?;
-        }
-        let mut pending = self.pending.lock();
-        let due = removed.into_iter().map(|segment| (due.into(), segment));
-        pending.deleted.extend(due);
-        Ok(true)
-    }
-
-    /// Deletes the files of one segment that is due.
-    fn delete_one(&self, now: Timestamp) -> Result<bool, StorageError> {
-        let segment = {
-            let mut pending = self.pending.lock();
-            let due = pending.deleted.iter().position(|(due, _)| *due <= now);
-            match due {
-                None => return Ok(false),
-                Some(index) => pending.deleted.swap_remove(index).1,
-            }
-        };
-        segment.delete_files()?;
-        self.names_dirty.store(true, Ordering::Release);
-        Ok(true)
     }
 
     fn check_cuttable(&self) -> Result<(), TruncateError> {

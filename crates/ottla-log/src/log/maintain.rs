@@ -1,0 +1,83 @@
+//! Work that no append waits for, in bounded steps: rolls by time, deletes files, forgets
+//! producers.
+
+use std::sync::atomic::Ordering;
+
+use super::core::LogCore;
+use super::seam::Maintenance;
+use crate::{StorageError, Timestamp};
+
+/// How often producers are looked through that may have been idle for long.
+const EXPIRY_INTERVAL_MS: i64 = 10 * 60 * 1000;
+
+impl LogCore {
+    /// One bounded step of work that no append waits for.
+    pub(crate) fn maintain(&self, now: Timestamp) -> Result<Maintenance, StorageError> {
+        if self.health.gone().is_some() || self.health.read_fault().is_some() {
+            return Ok(Maintenance::default());
+        }
+        let (rolled, roll_due) = self.roll_if_old(now)?;
+        let more = rolled || self.mark_removed(now)? || self.delete_one(now)?;
+        let expiry = self.expire_producers(now);
+        let pending = self.pending.lock();
+        let deletions = pending.deleted.iter().map(|(due, _)| *due);
+        Ok(Maintenance {
+            more,
+            next: deletions.chain(expiry).chain(roll_due).min(),
+        })
+    }
+
+    /// Forgets producers that were idle for long, and says when to look again.
+    fn expire_producers(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut appender = self.appender.lock();
+        let expiration = appender.config.producer_id_expiration.as_millis();
+        let expiration = i64::try_from(expiration).unwrap_or(i64::MAX);
+        let since = now.get().saturating_sub(expiration);
+        appender.producers.expire(since.into());
+        // Not worth a timer of its own for each producer: Kafka looks every ten minutes.
+        let again = now.get().saturating_add(EXPIRY_INTERVAL_MS);
+        (appender.producers.len() > 0).then(|| again.into())
+    }
+
+    /// Gives the files of segments that left the log the suffix of deleted ones.
+    fn mark_removed(&self, now: Timestamp) -> Result<bool, StorageError> {
+        if self.pending.lock().removed.is_empty() {
+            return Ok(false);
+        }
+        // Appends wait, so that the log end stays what the flusher settles.
+        let appender = self.appender.lock();
+        self.shared
+            .flusher
+            .settle(&self.target(), self.ends().end)
+            .map_err(|e| (*e).clone())?;
+        let _syncing = self.syncing.lock();
+        let delay = appender.config.file_delete_delay.as_millis();
+        let due = now
+            .get()
+            .saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
+        let removed = std::mem::take(&mut self.pending.lock().removed);
+        self.names_dirty.store(true, Ordering::Release);
+        for segment in &removed {
+            segment.remove()?;
+        }
+        let mut pending = self.pending.lock();
+        let due = removed.into_iter().map(|segment| (due.into(), segment));
+        pending.deleted.extend(due);
+        Ok(true)
+    }
+
+    /// Deletes the files of one segment that is due.
+    fn delete_one(&self, now: Timestamp) -> Result<bool, StorageError> {
+        let segment = {
+            let mut pending = self.pending.lock();
+            let due = pending.deleted.iter().position(|(due, _)| *due <= now);
+            match due {
+                None => return Ok(false),
+                Some(index) => pending.deleted.swap_remove(index).1,
+            }
+        };
+        segment.delete_files()?;
+        self.names_dirty.store(true, Ordering::Release);
+        Ok(true)
+    }
+}
