@@ -46,6 +46,7 @@ impl TimeIndex {
     }
 
     /// How many entries there are.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.entries.len()
     }

@@ -31,6 +31,7 @@ pub(super) struct Stop {
 #[derive(Debug)]
 pub(super) struct Checker<'a> {
     file: &'a dyn File,
+    base: Offset,
     limits: &'a Limits,
     len: u64,
     window: Bytes,
@@ -38,10 +39,11 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// Reads `file`, which has `len` bytes.
-    pub(super) fn new(file: &'a dyn File, len: u64, limits: &'a Limits) -> Self {
+    /// Reads `file`, which has `len` bytes, of the segment at `base`.
+    pub(super) fn new(file: &'a dyn File, base: Offset, len: u64, limits: &'a Limits) -> Self {
         Self {
             file,
+            base,
             limits,
             len,
             window: Bytes::new(),
@@ -92,11 +94,31 @@ impl<'a> Checker<'a> {
             )));
         }
         header.check(self.limits).map_err(|e| bad(e.to_string()))?;
+        if header.last_offset().get() - self.base.get() > i64::from(i32::MAX) {
+            return Err(bad(format!(
+                "the batch ends at offset {}, which is out of the segment's reach",
+                header.last_offset()
+            )));
+        }
+        if header.base_offset > offset && self.is_refuted(&header, position, offset) {
+            return Err(bad(format!(
+                "the batch begins at offset {}, which the one behind it contradicts",
+                header.base_offset
+            )));
+        }
         let batch = self.bytes(position, size)?;
         header
             .check_crc(&batch, 0)
             .map_err(|e| bad(e.to_string()))?;
         Ok((header, batch))
+    }
+
+    /// Whether the batch behind the one at `position` begins too low for it, though not too low for
+    /// what comes before: then the offset that left a gap is the wrong one. No checksum has it.
+    fn is_refuted(&mut self, header: &BatchHeader, position: u64, offset: Offset) -> bool {
+        let behind = position + header.size_bytes() as u64;
+        let next = self.base_offset_at(behind);
+        next.is_some_and(|next| offset < next && next < header.next_offset())
     }
 
     /// The bytes at `position`, as many as `len` if the file has them.
@@ -162,8 +184,7 @@ impl<'a> Checker<'a> {
     fn is_good(&mut self, window: &Bytes, at: usize, position: u64, offset: Offset) -> bool {
         let rest = window.get(at..).unwrap_or_default();
         let plausible = BatchHeader::parse(rest).is_ok_and(|header| {
-            let reach = header.base_offset.get().checked_sub(offset.get());
-            reach.is_some_and(|reach| (0..=i64::from(i32::MAX)).contains(&reach))
+            header.base_offset >= offset
                 && header.size_bytes() as u64 <= self.len - position
                 && header.check(self.limits).is_ok()
         });

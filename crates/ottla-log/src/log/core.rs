@@ -211,7 +211,8 @@ impl LogCore {
         let mut appender = self.appender.lock();
         appender.producers.release(high_watermark);
         let first_unstable = appender.producers.first_unstable();
-        self.ends.update(|ends| ends.first_unstable = first_unstable);
+        self.ends
+            .update(|ends| ends.first_unstable = first_unstable);
     }
 
     /// Refuses everything from now on; slices in readers' hands stay readable. The store renames

@@ -204,7 +204,7 @@ impl Recovery<'_> {
         self.report.rebuilt_indexes += 1;
         self.report.checked_bytes += len;
 
-        let mut checker = Checker::new(&*file, len, &self.shared.limits);
+        let mut checker = Checker::new(&*file, base, len, &self.shared.limits);
         let mut scan = Scan {
             base,
             next: end.max(base),
@@ -273,7 +273,7 @@ impl Recovery<'_> {
             let opened = self.shared.vfs.open(&path, OpenMode::Write);
             let file = opened.map_err(|e| StorageError::io("open", &path, e))?;
             let len = prepare(&*file, &path, self.known.synced)?;
-            let mut checker = Checker::new(&*file, len, &self.shared.limits);
+            let mut checker = Checker::new(&*file, *base, len, &self.shared.limits);
             if checker.next_good(0, offset.max(*base)).is_some() {
                 return Ok(true);
             }

@@ -3,6 +3,7 @@
 mod crash;
 mod files;
 mod model;
+mod recovery;
 
 use super::kit::{self, Kit, closed};
 use super::{Bound, Known};

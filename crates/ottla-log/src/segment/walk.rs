@@ -92,6 +92,7 @@ impl Step {
 pub(crate) struct Walk<'a> {
     file: &'a dyn File,
     wait: Wait,
+    start: u64,
     position: u64,
     end: u64,
     /// No batch may begin below it.
@@ -113,6 +114,7 @@ impl<'a> Walk<'a> {
         Self {
             file,
             wait,
+            start: position,
             position,
             end,
             offset,
@@ -142,10 +144,32 @@ impl<'a> Walk<'a> {
                 header.base_offset, self.offset
             )));
         }
+        if header.base_offset > self.offset && self.is_refuted(&header)? {
+            return Err(bad(format!(
+                "the batch begins at offset {}, which the one behind it contradicts",
+                header.base_offset
+            )));
+        }
         let step = Step { position, header };
         self.position = step.end();
         self.offset = step.next_offset();
         Ok(Some(step))
+    }
+
+    /// Whether the batch behind the one that is next begins too low for it: then the offset that
+    /// leaves a gap is wrong. No checksum has it. Where a walk begins, nothing is known of a gap.
+    fn is_refuted(&mut self, header: &BatchHeader) -> Result<bool, WalkError> {
+        let behind = self.position + header.size_bytes() as u64;
+        if self.position == self.start || behind >= self.end {
+            return Ok(false);
+        }
+        match self.header_at(behind) {
+            Ok(next) => {
+                Ok(self.offset < next.base_offset && next.base_offset < header.next_offset())
+            }
+            Err(WalkError::Bad { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn header_at(&mut self, position: u64) -> Result<BatchHeader, WalkError> {

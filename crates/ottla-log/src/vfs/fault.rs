@@ -3,7 +3,7 @@
 mod file;
 mod rule;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ struct State {
     calls: Vec<Call>,
     /// Paths whose unwritten data counts as clean after a lost sync.
     clean: BTreeSet<PathBuf>,
+    /// Where each file was written to since its last sync: position and length.
+    unsynced: BTreeMap<PathBuf, Vec<(u64, u64)>>,
 }
 
 impl FaultVfs {
@@ -116,12 +118,40 @@ impl Script {
 
     /// The file at `path` lost all its bytes: with them what an earlier sync lost.
     fn emptied(&self, path: &Path) {
-        self.state.lock().clean.remove(path);
+        let mut state = self.state.lock();
+        state.clean.remove(path);
+        state.unsynced.remove(path);
+    }
+
+    /// The file at `path` was written to.
+    fn wrote(&self, path: &Path, position: u64, len: u64) {
+        let mut state = self.state.lock();
+        let ranges = state.unsynced.entry(path.to_owned()).or_default();
+        ranges.push((position, len));
+    }
+
+    /// The file at `path` was synced.
+    fn synced(&self, path: &Path) {
+        self.state.lock().unsynced.remove(path);
+    }
+
+    /// What the device never got of the file at `path`, whose sync was lost.
+    fn lost(&self, path: &Path) -> Vec<(u64, u64)> {
+        let state = self.state.lock();
+        let ranges = state
+            .unsynced
+            .get(path)
+            .filter(|_| state.clean.contains(path));
+        ranges.cloned().unwrap_or_default()
     }
 
     /// The file at `from` is now at `to`, and what a sync of it lost is still lost.
     fn renamed(&self, from: &Path, to: &Path) {
         let mut state = self.state.lock();
+        state.unsynced.remove(to);
+        if let Some(ranges) = state.unsynced.remove(from) {
+            state.unsynced.insert(to.to_owned(), ranges);
+        }
         if state.clean.remove(from) {
             state.clean.insert(to.to_owned());
         } else {

@@ -41,7 +41,9 @@ impl File for FaultFile {
             left -= len;
             short.push(IoSlice::new(&buf[..len]));
         }
-        self.inner.write_at(&short, position)
+        let written = self.inner.write_at(&short, position)?;
+        self.script.wrote(&self.path, position, written as u64);
+        Ok(written)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -49,7 +51,9 @@ impl File for FaultFile {
         if self.script.is_clean(&self.path) {
             return Ok(());
         }
-        self.inner.sync_data()
+        self.inner.sync_data()?;
+        self.script.synced(&self.path);
+        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -86,6 +90,15 @@ impl File for FaultFile {
 
     fn drop_cache(&self) -> io::Result<()> {
         self.check(Operation::DropCache)?;
+        // The cache had what a lost sync never brought to the device: the blocks were allocated
+        // and read as zeros, as on ext4.
+        let len = self.inner.len()?;
+        for (position, written) in self.script.lost(&self.path) {
+            let end = (position + written).min(len);
+            let zeros = vec![0; usize::try_from(end.saturating_sub(position)).unwrap_or(0)];
+            self.inner
+                .write_all_at(&mut [IoSlice::new(&zeros)], position)?;
+        }
         self.inner.drop_cache()
     }
 }
