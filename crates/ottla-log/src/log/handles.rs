@@ -40,8 +40,13 @@ impl Handles {
     /// Notes that `held` opened its first file, and closes those of others where there are too
     /// many. Called without any lock of the holder's.
     pub(crate) fn opened(&self, held: Weak<dyn Held>) {
+        self.ring.lock().push_back(held);
+        self.trim();
+    }
+
+    /// Closes files where there are too many: after a sync, which lets go of those it synced.
+    pub(crate) fn trim(&self) {
         let mut ring = self.ring.lock();
-        ring.push_back(held);
         let mut looks = 2 * ring.len();
         while ring.len() > self.max.get() && looks > 0 {
             looks -= 1;

@@ -178,6 +178,11 @@ impl Kit {
         Self::at(vfs, Path::new("data"), FlushMode::Sync)
     }
 
+    /// Over `vfs`, which has the directories.
+    pub(crate) fn bare(vfs: Arc<dyn Vfs>) -> Self {
+        Self::with(vfs, Path::new("data"), FlushMode::Sync)
+    }
+
     pub(crate) fn at(vfs: Arc<dyn Vfs>, dir: &Path, flush: FlushMode) -> Self {
         if vfs.stat(dir).unwrap().is_none() {
             vfs.create_dir(dir).unwrap();
@@ -187,6 +192,10 @@ impl Kit {
             vfs.sync_dir(dir).unwrap();
             vfs.sync_dir(dir.parent().unwrap()).unwrap();
         }
+        Self::with(vfs, dir, flush)
+    }
+
+    fn with(vfs: Arc<dyn Vfs>, dir: &Path, flush: FlushMode) -> Self {
         let flusher = Arc::new(DirectFlusher {
             vfs: Arc::clone(&vfs),
             root: dir.join("kafka"),

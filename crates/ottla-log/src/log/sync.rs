@@ -57,6 +57,7 @@ impl FlushTarget for LogCore {
             written => written?,
         }
         self.sync_names()?;
+        self.shared.handles.trim();
         syncing.recovery_point = end;
         Ok(SyncedFiles { end, new_dir })
     }

@@ -1,8 +1,10 @@
 //! The log over a file system in memory.
 
 mod crash;
+mod faults;
 mod files;
 mod model;
+mod reading;
 mod recovery;
 
 use super::kit::{self, Kit, closed};
