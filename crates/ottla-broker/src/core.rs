@@ -122,14 +122,16 @@ impl BrokerCore {
         topic: &Topic,
         number: i32,
     ) -> Result<Arc<Partition>, LogError> {
-        let partition = self
-            .partitions
-            .open(&self.runtime, image, topic, number)
-            .await?;
-        // The topic may have been deleted while its log was being opened; then nobody else lets
-        // go of it.
-        if self.metadata.image().topic_by_id(topic.id).is_none() {
-            self.partitions.close(topic.id, number);
+        if let Some(partition) = self.partitions.get(topic.id, number) {
+            return Ok(partition);
+        }
+        let opening = self.partitions.open(&self.runtime, image, topic, number);
+        let partition = opening.await?;
+        // What changed since `image` told nobody who was not open yet.
+        let newest = self.metadata.image();
+        match newest.topic_by_id(topic.id).map(|t| t.partition(number)) {
+            Some(Some(registration)) => partition.registered(registration),
+            _ => self.partitions.close(topic.id, number),
         }
         Ok(partition)
     }

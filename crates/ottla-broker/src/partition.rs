@@ -5,7 +5,7 @@
 //! decides is in `ottla_partition`, what it stores in `ottla_log`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub(crate) struct Partition {
     /// The machine's high watermark, for readers.
     high_watermark: AtomicI64,
     watchers: Watchers,
+    is_replicated: AtomicBool,
 }
 
 /// The machine and who waits for its answers.
@@ -92,6 +93,7 @@ impl Partition {
             }),
             term: RwLock::new(()),
             watchers: Watchers::default(),
+            is_replicated: AtomicBool::new(registration.replicas.len() > 1),
             log,
         });
         let observer = Observer(Arc::downgrade(&partition));
@@ -102,6 +104,11 @@ impl Partition {
             replica.registered(now, registration);
         });
         partition
+    }
+
+    /// Whether other brokers hold replicas, too.
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.is_replicated.load(Ordering::Relaxed)
     }
 
     /// Which log.
@@ -227,6 +234,8 @@ impl Partition {
     /// The cluster registered the partition anew.
     pub(crate) fn registered(&self, registration: &metadata::Partition) {
         let term = self.term.write();
+        let is_replicated = registration.replicas.len() > 1;
+        self.is_replicated.store(is_replicated, Ordering::Relaxed);
         self.drive(|replica, now| replica.registered(now, registration));
         drop(term);
         self.watchers.changed();

@@ -35,9 +35,10 @@ pub(crate) async fn handle(context: Context, request: FetchRequest) -> Outgoing 
         _ => request.replica_id,
     };
     if replica >= 0 {
-        // The high watermark follows what replicas fetch: nobody may just say that it is one.
-        let denied = ErrorCode::TopicAuthorizationFailed;
-        return respond::refuse_all(&request, denied).into();
+        return respond::refuse_replica(&context, &request);
+    }
+    if !matches!(request.isolation_level, 0 | 1) {
+        return respond::refuse_all(&request, ErrorCode::InvalidRequest).into();
     }
     let held = match Held::begin(&context, &request) {
         Ok(held) => held,

@@ -35,7 +35,7 @@ pub(crate) fn handle(
     let (code, message) = verdict(&found);
     let answer = FindCoordinatorResponse::default()
         .with_error_code(code.code())
-        .with_error_message(Some(message.unwrap_or_else(|| text(code.name()))));
+        .with_error_message(message);
     match found {
         Ok((id, endpoint)) => answer
             .with_node_id(id)
@@ -62,7 +62,8 @@ fn one_of_many(key: &StrBytes, found: &Found) -> Coordinator {
 
 fn verdict(found: &Found) -> (ErrorCode, Option<StrBytes>) {
     match found {
-        Ok(_) => (ErrorCode::None, None),
+        // As Kafka says it.
+        Ok(_) => (ErrorCode::None, Some(text(ErrorCode::None.name()))),
         Err((code, message)) => {
             let message = message.unwrap_or_else(|| code.message());
             (*code, Some(text(message)))

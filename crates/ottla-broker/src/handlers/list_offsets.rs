@@ -128,6 +128,9 @@ async fn offset(
         // Nobody may just say that it is a replica.
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
+    if !matches!(request.isolation_level, 0 | 1) {
+        return Err(ErrorCode::InvalidRequest);
+    }
     match special::known_from(asked.timestamp) {
         Some(first) if context.version >= first => {}
         _ => return Err(ErrorCode::UnsupportedVersion),

@@ -1,6 +1,8 @@
 //! Metadata: the brokers, and topics with the leaders of their partitions; makes topics that are
 //! asked for and missing, where that is allowed.
 
+use std::collections::BTreeSet;
+
 use ottla_log::{TopicId, TopicName};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::{Image, Partition, Topic, is_internal_topic};
@@ -29,23 +31,53 @@ pub(crate) async fn handle(mut context: Context, request: MetadataRequest) -> Me
     if let Some(refusal) = unanswerable(&context, named) {
         return refusal;
     }
-    let created = if request.allow_auto_topic_creation {
-        let missing = missing_topics(&context, named);
-        auto_create::create(&mut context, missing).await
-    } else {
-        auto_create::Outcome::default()
+    let wanted = Wanted::of(named);
+    let created = match (&wanted, request.allow_auto_topic_creation) {
+        (Wanted::Names(names), true) => {
+            let missing = missing_topics(&context, names);
+            auto_create::create(&mut context, missing).await
+        }
+        _ => auto_create::Outcome::default(),
     };
-    let topics = named
-        .iter()
-        .map(|asked| one_topic(&context, &request, asked, &created))
-        .collect();
+    let topics = match &wanted {
+        Wanted::Ids(ids) => topics_by_id(&context, &request, ids),
+        Wanted::Names(names) => topics_by_name(&context, &request, names, &created),
+    };
     response(&context, &request, topics)
+}
+
+/// The topics that a request asks for, each once, in its order. Where it has ids, names beside
+/// them do not count.
+enum Wanted<'a> {
+    Ids(Vec<TopicId>),
+    Names(Vec<&'a str>),
+}
+
+impl<'a> Wanted<'a> {
+    fn of(topics: &'a Seq<MetadataRequestTopic>) -> Self {
+        let ids = topics.iter().filter(|topic| !topic.topic_id.is_nil());
+        let ids = once(ids.map(|topic| topic_id(&topic.topic_id)));
+        if !ids.is_empty() {
+            return Self::Ids(ids);
+        }
+        Self::Names(once(
+            topics.iter().filter_map(|topic| topic.name.as_deref()),
+        ))
+    }
+}
+
+fn once<T: Ord + Copy>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    all.filter(|one| seen.insert(*one)).collect()
 }
 
 /// The refusal of a request that its version has no answer to.
 fn unanswerable(context: &Context, topics: &Seq<MetadataRequestTopic>) -> Option<MetadataResponse> {
-    let by_id = |t: &MetadataRequestTopic| t.name.is_none() || !t.topic_id.is_nil();
-    if context.version >= 12 || !topics.iter().any(by_id) {
+    let is_unanswerable = |topic: &MetadataRequestTopic| match context.version {
+        12.. => topic.name.is_none() && topic.topic_id.is_nil(),
+        _ => topic.name.is_none() || !topic.topic_id.is_nil(),
+    };
+    if !topics.iter().any(is_unanswerable) {
         return None;
     }
     let refused = topics.iter().map(|asked| {
@@ -53,19 +85,25 @@ fn unanswerable(context: &Context, topics: &Seq<MetadataRequestTopic>) -> Option
             .with_error_code(ErrorCode::InvalidRequest.code())
             .with_name(Some(topic_name(asked.name.as_deref().unwrap_or_default())))
             .with_topic_id(asked.topic_id)
+            .with_topic_authorized_operations(OPERATIONS_NOT_ASKED)
     });
-    Some(MetadataResponse::default().with_topics(refused.collect()))
+    let refusal = MetadataResponse::default()
+        .with_controller_id(WireBrokerId(-1))
+        .with_topics(refused.collect())
+        .with_cluster_authorized_operations(OPERATIONS_NOT_ASKED);
+    Some(match context.version {
+        13.. => refusal.with_error_code(ErrorCode::InvalidRequest.code()),
+        _ => refusal,
+    })
 }
 
 /// The names that are asked for, allowed to be seen, and not there.
-fn missing_topics(context: &Context, asked: &Seq<MetadataRequestTopic>) -> Vec<String> {
-    asked
+fn missing_topics(context: &Context, names: &[&str]) -> Vec<String> {
+    names
         .iter()
-        .filter(|topic| topic.topic_id.is_nil())
-        .filter_map(|topic| topic.name.as_deref())
         .filter(|name| context.image.topic(name).is_none())
         .filter(|name| context.allows_topic(AclOperation::Describe, name))
-        .map(str::to_owned)
+        .map(|name| (*name).to_owned())
         .collect()
 }
 
@@ -77,49 +115,67 @@ fn all_topics(context: &Context, request: &MetadataRequest) -> Vec<MetadataRespo
         .collect()
 }
 
-/// What is said of one topic that was asked for.
-fn one_topic(
+/// What is said of topics that were asked for by name: those that there are first, as Kafka does.
+fn topics_by_name(
     context: &Context,
     request: &MetadataRequest,
-    asked: &MetadataRequestTopic,
+    names: &[&str],
     created: &auto_create::Outcome,
-) -> MetadataResponseTopic {
-    if !asked.topic_id.is_nil() {
-        return one_topic_by_id(context, request, topic_id(&asked.topic_id));
-    }
-    let name = asked.name.as_deref().unwrap_or_default();
-    if !context.allows_topic(AclOperation::Describe, name) {
-        let denied = ErrorCode::TopicAuthorizationFailed;
-        return refused(context, request, Some(name), TopicId::ZERO, denied)
-            .with_is_internal(false);
-    }
-    if let Some(topic) = context.image.topic(name) {
-        return described(context, request, topic);
-    }
-    let code = created.refusal(name).unwrap_or_else(|| {
-        if TopicName::new(name).is_ok() {
-            ErrorCode::UnknownTopicOrPartition
+) -> Vec<MetadataResponseTopic> {
+    let (mut there, mut missing, mut denied) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names {
+        if !context.allows_topic(AclOperation::Describe, name) {
+            // Whether there is such a topic stays hidden.
+            let code = ErrorCode::TopicAuthorizationFailed;
+            let topic = refused(context, request, Some(name), TopicId::ZERO, code);
+            denied.push(topic.with_is_internal(false));
+        } else if let Some(topic) = context.image.topic(name) {
+            there.push(described(context, request, topic));
         } else {
-            ErrorCode::InvalidTopicException
+            let code = created.refusal(name).unwrap_or_else(|| {
+                if TopicName::new(name).is_ok() {
+                    ErrorCode::UnknownTopicOrPartition
+                } else {
+                    ErrorCode::InvalidTopicException
+                }
+            });
+            missing.push(refused(context, request, Some(name), TopicId::ZERO, code));
         }
-    });
-    refused(context, request, Some(name), TopicId::ZERO, code)
+    }
+    there.extend(missing);
+    there.extend(denied);
+    there
 }
 
-fn one_topic_by_id(
+/// What is said of topics that were asked for by id: unknown ones first, as Kafka does.
+fn topics_by_id(
     context: &Context,
     request: &MetadataRequest,
-    id: TopicId,
-) -> MetadataResponseTopic {
-    let Some(topic) = context.image.topic_by_id(id) else {
-        return refused(context, request, None, id, ErrorCode::UnknownTopicId);
-    };
-    if !context.allows_topic(AclOperation::Describe, topic.name.as_str()) {
-        // The asker knows the id; the name stays hidden.
-        let denied = ErrorCode::TopicAuthorizationFailed;
-        return refused(context, request, None, id, denied);
+    ids: &[TopicId],
+) -> Vec<MetadataResponseTopic> {
+    let (mut unknown, mut there, mut denied) = (Vec::new(), Vec::new(), Vec::new());
+    for id in ids {
+        match context.image.topic_by_id(*id) {
+            None => unknown.push(refused(
+                context,
+                request,
+                None,
+                *id,
+                ErrorCode::UnknownTopicId,
+            )),
+            Some(topic) if context.allows_topic(AclOperation::Describe, topic.name.as_str()) => {
+                there.push(described(context, request, topic));
+            }
+            // The asker knows the id; the name stays hidden.
+            Some(_) => {
+                let code = ErrorCode::TopicAuthorizationFailed;
+                denied.push(refused(context, request, None, *id, code));
+            }
+        }
     }
-    described(context, request, topic)
+    unknown.extend(there);
+    unknown.extend(denied);
+    unknown
 }
 
 fn refused(

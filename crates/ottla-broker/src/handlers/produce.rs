@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_log::{Appended, Codec, ProduceError, ProduceLimits, ValidBatches, parse_produce};
+use ottla_log::{
+    AppendError, Appended, Codec, ProduceError, ProduceLimits, ValidBatches, parse_produce,
+};
 use ottla_partition::metadata::is_internal_topic;
 use ottla_partition::partition::{Acks, WaiterId};
 use ottla_protocol::ErrorCode;
@@ -63,13 +65,26 @@ impl From<ErrorCode> for Refused {
 }
 
 impl Refused {
-    fn invalid(error: &ProduceError, log_start: i64) -> Self {
+    fn invalid(error: &ProduceError, partition: &Partition) -> Self {
+        // Kafka names the log's start once it has looked into the batch.
+        let is_looked_into = !matches!(
+            error,
+            ProduceError::NoBatch
+                | ProduceError::MoreThanOneBatch
+                | ProduceError::Magic(_)
+                | ProduceError::ZstdNotAllowed
+                | ProduceError::TooLarge { .. }
+                | ProduceError::Corrupt(_)
+        );
         let records = error.record_errors().iter();
         Self {
             code: codes::of_produce(error),
             message: Some(error.to_string()),
             records: records.map(|e| (e.index, e.message.clone())).collect(),
-            log_start,
+            log_start: match is_looked_into {
+                true => partition.view().start.get(),
+                false => -1,
+            },
         }
     }
 }
@@ -126,16 +141,6 @@ async fn append(
     let Some(topic) = item.topic.clone() else {
         return refused(ErrorCode::UnknownTopicOrPartition);
     };
-    let records = item.records.take().unwrap_or_default();
-    let batches = match parse(context, topic.name.as_str(), records) {
-        Ok(batches) => batches,
-        Err(error) => return Outcome::Refused(Refused::invalid(&error, -1)),
-    };
-    let is_transactional = |b: &ottla_log::BatchHeader| b.attributes.is_transactional();
-    if batches.headers().iter().any(is_transactional) {
-        // Nobody can have begun the transaction: transactional ids are refused their producer id.
-        return refused(ErrorCode::InvalidProducerIdMapping);
-    }
     let admin = context.client_id.as_deref() == Some(ADMIN_CLIENT);
     if is_internal_topic(topic.name.as_str()) && !admin {
         return refused(ErrorCode::InvalidTopicException);
@@ -144,6 +149,16 @@ async fn append(
         Ok(partition) => partition,
         Err(code) => return refused(code),
     };
+    let records = item.records.take().unwrap_or_default();
+    let batches = match parse(context, topic.name.as_str(), records) {
+        Ok(batches) => batches,
+        Err(error) => return Outcome::Refused(Refused::invalid(&error, &partition)),
+    };
+    let is_transactional = |b: &ottla_log::BatchHeader| b.attributes.is_transactional();
+    if batches.headers().iter().any(is_transactional) {
+        // Nobody can have begun the transaction: transactional ids are refused their producer id.
+        return refused(ErrorCode::InvalidProducerIdMapping);
+    }
     match append_to(&partition, batches, acks) {
         Ok(appended) => {
             if acks == Acks::All {
@@ -180,13 +195,14 @@ fn append_to(
 }
 
 fn explain(partition: &Partition, refusal: &Refusal) -> Refused {
-    let log_start = partition.view().start.get();
-    if let Refusal::Append(ottla_log::AppendError::Invalid(error)) = refusal {
-        return Refused::invalid(error, log_start);
-    }
-    Refused {
-        log_start,
-        ..Refused::from(codes::of_refusal(refusal))
+    let code = codes::of_refusal(refusal);
+    match refusal {
+        Refusal::Append(AppendError::Invalid(error)) => Refused::invalid(error, partition),
+        Refusal::Append(AppendError::LargerThanSegment { .. }) => code.into(),
+        _ => Refused {
+            log_start: partition.view().start.get(),
+            ..Refused::from(code)
+        },
     }
 }
 
@@ -206,8 +222,13 @@ impl Pending {
             .extend(waiter.map(|waiter| (Arc::clone(partition), waiter)));
     }
 
-    /// Returns when every acknowledgement came or its time is up.
+    /// Returns when every acknowledgement came, or the time for other brokers' is up. This
+    /// broker's own sync is a part of the append, which no client's timeout cuts short.
     async fn done(&self, context: &Context) {
+        let waits_for_others = |(partition, _): &(Arc<Partition>, _)| partition.is_replicated();
+        if !self.waiters.iter().any(waits_for_others) {
+            return self.gate.open().await;
+        }
         tokio::select! {
             biased;
             () = self.gate.open() => {}

@@ -64,6 +64,9 @@ async fn producer_id(
         if !context.allows(AclOperation::Write, Resource::TransactionalId(id)) {
             return Err(ErrorCode::TransactionalIdAuthorizationFailed);
         }
+        if id.is_empty() {
+            return Err(ErrorCode::InvalidRequest);
+        }
         // Told at once, and as something that no retry changes: there are no transactions here.
         return Err(ErrorCode::UnsupportedVersion);
     }

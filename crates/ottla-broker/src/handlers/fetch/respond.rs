@@ -8,10 +8,11 @@ use ottla_protocol::fetch::{
 
 use super::look::{Look, Seen};
 use super::session::{Key, Told, TopicKey};
-use super::{Fetch, Held};
+use super::{Context, Fetch, Held};
+use crate::authorizer::{AclOperation, Resource};
 use crate::connection::Outgoing;
 use crate::handlers::leaders::Leaders;
-use crate::handlers::wire::{text, uuid};
+use crate::handlers::wire::{text, topic_id, uuid};
 use crate::partition::View;
 
 /// The answer to a request of which nothing is looked at.
@@ -31,6 +32,27 @@ pub(super) fn refuse_all(request: &FetchRequest, code: ErrorCode) -> FetchRespon
     }
 }
 
+/// The answer to who says that it is a replica. The high watermark follows what replicas fetch, so
+/// nobody may just say so; and this broker knows of no other.
+pub(super) fn refuse_replica(context: &Context, request: &FetchRequest) -> Outgoing {
+    if !context.allows(AclOperation::ClusterAction, Resource::Cluster) {
+        return refuse_all(request, ErrorCode::TopicAuthorizationFailed).into();
+    }
+    let mut response = refuse_all(request, ErrorCode::NotLeaderOrFollower);
+    let mut leaders = Leaders::new(context);
+    if context.version >= 16 {
+        for topic in &mut response.responses {
+            let Some(known) = context.image.topic_by_id(topic_id(&topic.topic_id)) else {
+                continue;
+            };
+            for partition in &mut topic.partitions {
+                partition.current_leader = leaders.hint(known, partition.partition_index);
+            }
+        }
+    }
+    response.into()
+}
+
 /// The answer from what was found.
 pub(super) fn respond(mut fetch: Fetch) -> Outgoing {
     let looks = std::mem::take(&mut fetch.looks);
@@ -41,7 +63,11 @@ pub(super) fn respond(mut fetch: Fetch) -> Outgoing {
         topics: Vec::new(),
         payloads: Vec::new(),
     };
-    for (index, look) in looks.into_values() {
+    // Those that there is nothing by the name of come last, as Kafka does.
+    let (missing, found): (Vec<_>, Vec<_>) = looks
+        .into_values()
+        .partition(|(_, look)| matches!(look, Look::Missing(_)));
+    for (index, look) in found.into_iter().chain(missing) {
         let Some(slot) = fetch.session.slot(index) else {
             continue;
         };
@@ -108,7 +134,11 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn add(&mut self, fetch: &Fetch, key: &Key, look: Look) {
         let mut partition = match look {
-            Look::Missing(code) | Look::Refused(code) => self.refused(fetch, key, code),
+            Look::Missing(code) => PartitionData {
+                aborted_transactions: Some(Vec::new()),
+                ..failed(key.partition, code)
+            },
+            Look::Refused(code) => self.refused(fetch, key, code),
             Look::Diverging { view, epoch, end } => PartitionData {
                 diverging_epoch: EpochEndOffset {
                     epoch: epoch.get(),
