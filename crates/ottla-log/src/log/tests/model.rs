@@ -230,35 +230,8 @@ impl World {
                 self.batches.push(model);
             }
             Step::Retry(producer) => self.retry(producer),
-            Step::Skip(producer) => {
-                let mut model = self.leader_batch(1, 10, 5, Some(producer));
-                let known = self.last_of(producer).is_some_and(|b| b.base >= self.start);
-                if let Some((_, sequence)) = &mut model.producer
-                    && known
-                {
-                    *sequence += 1;
-                    let refused = self.append(&model, Condition::Any);
-                    assert!(
-                        matches!(refused, Err(AppendError::Producer(_))),
-                        "{refused:?}"
-                    );
-                }
-            }
-            Step::Conditional(distance) => {
-                let model = self.leader_batch(1, 10, 5, None);
-                let expected = Offset::new(model.base + distance);
-                match self.append(&model, Condition::NextOffset(expected)) {
-                    Ok(_) => {
-                        assert_eq!(distance, 0);
-                        self.batches.push(model);
-                    }
-                    Err(AppendError::Condition { end, .. }) => {
-                        assert_ne!(distance, 0);
-                        assert_eq!(end.get(), model.base);
-                    }
-                    Err(other) => panic!("{other}"),
-                }
-            }
+            Step::Skip(producer) => self.skip(producer),
+            Step::Conditional(distance) => self.conditional(distance),
             Step::Replicate { gap, count, size } => {
                 let mut model = self.leader_batch(count, size, 7, None);
                 model.base += gap;
@@ -296,6 +269,39 @@ impl World {
                 self.read(from, max, until);
             }
             Step::Time(time) => self.time(time),
+        }
+    }
+
+    fn skip(&mut self, producer: usize) {
+        let mut model = self.leader_batch(1, 10, 5, Some(producer));
+        let known = self
+            .last_of(producer)
+            .is_some_and(|batch| batch.base >= self.start);
+        if let Some((_, sequence)) = &mut model.producer
+            && known
+        {
+            *sequence += 1;
+            let refused = self.append(&model, Condition::Any);
+            assert!(
+                matches!(refused, Err(AppendError::Producer(_))),
+                "{refused:?}"
+            );
+        }
+    }
+
+    fn conditional(&mut self, distance: i64) {
+        let model = self.leader_batch(1, 10, 5, None);
+        let expected = Offset::new(model.base + distance);
+        match self.append(&model, Condition::NextOffset(expected)) {
+            Ok(_) => {
+                assert_eq!(distance, 0);
+                self.batches.push(model);
+            }
+            Err(AppendError::Condition { end, .. }) => {
+                assert_ne!(distance, 0);
+                assert_eq!(end.get(), model.base);
+            }
+            Err(other) => panic!("{other}"),
         }
     }
 

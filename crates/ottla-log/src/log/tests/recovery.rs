@@ -1,7 +1,7 @@
 //! What a recovery makes of damaged files: a torn tail is cut and kept, corruption is named.
 
 use std::io::IoSlice;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::log::kit::{Kit, closed, id, topic_id};
@@ -23,12 +23,12 @@ fn segment(base: i64) -> PathBuf {
     path(&format!("{base:020}.log"))
 }
 
-fn open(kit: &Kit, path: &PathBuf) -> Arc<dyn File> {
+fn open(kit: &Kit, path: &Path) -> Arc<dyn File> {
     kit.vfs().open(path, OpenMode::Write).unwrap()
 }
 
 /// Changes one byte.
-fn flip(kit: &Kit, path: &PathBuf, position: u64) {
+fn flip(kit: &Kit, path: &Path, position: u64) {
     let file = open(kit, path);
     let mut byte = [0];
     file.read_exact_at(&mut byte, position).unwrap();
@@ -345,7 +345,7 @@ fn leftovers_go_and_a_finished_compaction_is_completed() {
     let vfs = kit.vfs();
     // Segments 1 and 2 compacted into one, complete; the crash came before the originals went.
     let (one, two) = (segment(bases[0]), segment(bases[1]));
-    let read = |path: &PathBuf| {
+    let read = |path: &Path| {
         crate::checkpoint::read(vfs, path, 1 << 20)
             .unwrap()
             .unwrap()
