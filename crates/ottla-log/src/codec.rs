@@ -113,6 +113,11 @@ pub enum CodecError {
     },
 }
 
+/// How many bytes may be allocated for what `input` bytes are said to hold, before it was seen.
+const fn unseen(input: usize) -> usize {
+    input.saturating_mul(2).saturating_add(64 * 1024)
+}
+
 /// Decompresses `block`, to at most [`Limits::decompressed_bytes_max`] bytes.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Read<&'a [u8]> {
         let (taken, rest) = self
             .rest
@@ -31,6 +32,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
         let (taken, rest) = self
             .rest
@@ -40,6 +42,7 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Read<u8> {
         Ok(u8::from_be_bytes(self.array()?))
     }
@@ -61,42 +64,59 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag varint of at most 5 bytes that fits an `i32`.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Read<i32> {
-        // One byte is by far the most frequent form.
-        if let Some((&byte, rest)) = self.rest.split_first()
-            && byte < 0x80
-        {
-            self.rest = rest;
-            return Ok(i32::from(byte >> 1) ^ -i32::from(byte & 1));
+        if let Some(small) = self.small() {
+            return Ok(small);
         }
         let raw = u32::try_from(self.unsigned(5)?).map_err(|_| Malformed("a varint is too big"))?;
         Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 
     /// A zigzag varint of at most 10 bytes that fits an `i64`.
+    #[inline]
     pub(crate) fn varlong(&mut self) -> Read<i64> {
+        if let Some(small) = self.small() {
+            return Ok(i64::from(small));
+        }
         let raw = self.unsigned(10)?;
         Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 
-    fn unsigned(&mut self, len_max: u32) -> Read<u64> {
+    /// A varint of one or two bytes, which nearly all are.
+    #[inline]
+    fn small(&mut self) -> Option<i32> {
+        let (raw, rest) = match self.rest {
+            [a, rest @ ..] if *a < 0x80 => (i32::from(*a), rest),
+            [a, b, rest @ ..] if *b < 0x80 => (i32::from(*a & 0x7f) | i32::from(*b) << 7, rest),
+            _ => return None,
+        };
+        self.rest = rest;
+        Some((raw >> 1) ^ -(raw & 1))
+    }
+
+    fn unsigned(&mut self, len_max: usize) -> Read<u64> {
         let mut value = 0_u64;
-        for place in 0..len_max {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            let shifted = bits << (7 * place);
-            if shifted >> (7 * place) != bits {
+        for (place, &byte) in self.rest.iter().take(len_max).enumerate() {
+            // The tenth byte has room for one bit.
+            if place == 9 && byte > 1 {
                 return Err(Malformed("a varint is too big"));
             }
-            value |= shifted;
+            value |= u64::from(byte & 0x7f) << (7 * place);
             if byte & 0x80 == 0 {
+                self.rest = self.rest.get(place + 1..).unwrap_or_default();
                 return Ok(value);
             }
         }
-        Err(Malformed("a varint is too long"))
+        Err(Malformed(if self.rest.len() < len_max {
+            "it ends early"
+        } else {
+            "a varint is too long"
+        }))
     }
 
     /// Bytes after their varint length; -1 stands for none.
+    #[inline]
     pub(crate) fn varint_bytes(&mut self) -> Read<Option<&'a [u8]>> {
         match self.varint()? {
             -1 => Ok(None),

@@ -1,5 +1,6 @@
 //! The LZ4 frame format, as far as Kafka's clients read and write it: independent blocks.
 
+use lz4_flex::block::DecompressError;
 use twox_hash::XxHash32;
 
 use super::{Codec, CodecError};
@@ -12,6 +13,8 @@ const BLOCK_FLAGS: u8 = 0b0100_0000;
 const BLOCK: usize = 64 * 1024;
 /// Set in a block's length where the block is not compressed.
 const UNCOMPRESSED: u32 = 1 << 31;
+/// Below this many bytes a walk over the sequences costs less than clearing room for a block.
+const SHORT: usize = 1024;
 
 /// What a frame's header says.
 struct Frame {
@@ -77,30 +80,34 @@ fn append(
     max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    let len = if compressed {
-        content_len(data).ok_or_else(|| Codec::Lz4.malformed("a block is cut off"))?
-    } else {
-        data.len()
-    };
-    if len > block_max {
-        return Err(Codec::Lz4.malformed("a block is longer than the frame allows"));
-    }
     let start = out.len();
-    if start + len > max {
-        return Err(Codec::Lz4.too_large(max));
-    }
     if !compressed {
+        if data.len() > max - start {
+            return Err(Codec::Lz4.too_large(max));
+        }
         out.extend_from_slice(data);
         return Ok(());
     }
-    out.resize(start + len, 0);
-    let room = out.get_mut(start..).unwrap_or_default();
-    let written = lz4_flex::block::decompress_into(data, room)
-        .map_err(|e| Codec::Lz4.malformed(e.to_string()))?;
-    if written != len {
-        return Err(Codec::Lz4.malformed("a block ends early"));
+    let room = if block_max > BLOCK || data.len() < SHORT {
+        // Room for 4 MiB has to be proven first.
+        content_len(data).ok_or_else(|| Codec::Lz4.malformed("a block is cut off"))?
+    } else {
+        block_max
+    };
+    if room > block_max {
+        return Err(Codec::Lz4.malformed("a block is longer than the frame allows"));
     }
-    Ok(())
+    let end = start + room.min(max - start);
+    out.resize(end, 0);
+    let room = out.get_mut(start..).unwrap_or_default();
+    match lz4_flex::block::decompress_into(data, room) {
+        Ok(written) => {
+            out.truncate(start + written);
+            Ok(())
+        }
+        Err(DecompressError::OutputTooSmall { .. }) if end == max => Err(Codec::Lz4.too_large(max)),
+        Err(e) => Err(Codec::Lz4.malformed(e.to_string())),
+    }
 }
 
 /// How many bytes the sequences of a compressed block give, without looking at their content.

@@ -1,22 +1,28 @@
 //! Zstandard: one or more frames, one after the other.
 //!
-//! The decoder is shown each frame's header without the declared size of the content, for which it
-//! would make room at once; that size is compared with what came out instead. The window is no
-//! danger: the decoder's buffer grows with the output, which is bounded.
+//! Content is decoded into room made beforehand, modest first, then more where that much has come
+//! out: the decoder takes no memory of its own for the window then. Where it fails in a way that
+//! does not tell "too little room" from "damaged", the frame is decoded once more by the slower
+//! way that makes room for each block. The size that a frame declares is compared with what came
+//! out; the decoder, which would make room for it, does not see it.
 
+use structured_zstd::decoding::errors::{
+    DecodeBlockContentError, DecodeBufferError, DecompressBlockError, ExecuteSequencesError,
+    FrameDecoderError,
+};
 use structured_zstd::decoding::{
-    ContentChecksum, FrameContentSize, FrameDecoder, read_frame_header_info,
+    ContentChecksum, FrameContentSize, FrameDecoder, find_frame_compressed_size,
+    read_frame_header_info,
 };
 use structured_zstd::encoding::{CompressionLevel, compress_slice_to_vec};
 
-use super::{Codec, CodecError};
+use super::{Codec, CodecError, unseen};
 
 const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 /// Skippable frames have this magic, whatever the low four bits are.
 const SKIPPABLE: u32 = 0x184d_2a50;
-/// The first room made for output, then twice as much each time it is full.
+/// The least room made for what comes out block by block.
 const ROOM_MIN: usize = 16 * 1024;
-
 pub(super) fn decompress(
     block: &[u8],
     max: usize,
@@ -67,7 +73,6 @@ fn frame<'a>(
     window_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<&'a [u8], CodecError> {
-    let malformed = |e: &dyn std::fmt::Display| Codec::Zstd.malformed(e.to_string());
     if !block.starts_with(&MAGIC) {
         return Err(Codec::Zstd.malformed("it does not start with a frame"));
     }
@@ -82,16 +87,88 @@ fn frame<'a>(
         );
         return Err(Codec::Zstd.malformed(why));
     }
-    let mut decoder = FrameDecoder::new();
-    decoder.set_content_checksum(ContentChecksum::Verify);
-    decoder
-        .set_max_window_size((window_max as u64).next_power_of_two())
-        .map_err(|e| malformed(&e))?;
-    let bare = bare_header(header.window_size, header.content_checksum);
-    decoder.reset(&bare[..]).map_err(|e| malformed(&e))?;
+    let (frame, rest) = find_frame_compressed_size(block)
+        .ok()
+        .and_then(|size| block.split_at_checked(size))
+        .ok_or_else(|| Codec::Zstd.malformed("the frame is cut off or damaged"))?;
+    let known = match header.content_size {
+        FrameContentSize::Known(len) => Some(usize::try_from(len).unwrap_or(usize::MAX)),
+        FrameContentSize::Unknown => None,
+    };
+    let believed = unseen(frame.len());
+    if known.is_none_or(|len| len <= believed) {
+        // Most content of unknown size is small.
+        let room = known.unwrap_or_else(|| believed.min(16 * frame.len() + 4096));
+        decode(frame, room, known, max, out)?;
+    } else {
+        let window = header.window_size.next_power_of_two();
+        let mut bare = bare_header(window, header.content_checksum).to_vec();
+        bare.extend_from_slice(frame.get(header.header_size..).unwrap_or_default());
+        decode(&bare, believed, known, max, out)?;
+    }
+    Ok(rest)
+}
+
+/// Appends the content of `frame` to `out`; starts with `room` for it. `known` is how long the
+/// content ought to be.
+fn decode(
+    frame: &[u8],
+    mut room: usize,
+    known: Option<usize>,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     let start = out.len();
-    let mut rest = block.get(header.header_size..).unwrap_or_default();
-    let mut end = start;
+    let most = (max - start).min(known.unwrap_or(usize::MAX));
+    if known.is_some_and(|len| len > most) {
+        return Err(Codec::Zstd.too_large(max));
+    }
+    loop {
+        room = room.min(most);
+        out.resize(start + room, 0);
+        let attempt = new_decoder().decode_all(frame, out.get_mut(start..).unwrap_or_default());
+        match attempt {
+            Ok(written) if known.is_none_or(|len| len == written) => {
+                out.truncate(start + written);
+                return Ok(());
+            }
+            Err(e) if room < most && is_full(&e) => room = room.saturating_mul(4),
+            _ => break,
+        }
+    }
+    out.truncate(start);
+    block_by_block(frame, max, out)?;
+    if known.is_some_and(|len| len != out.len() - start) {
+        return Err(Codec::Zstd.malformed("the content is not as long as the frame says"));
+    }
+    Ok(())
+}
+
+/// Whether decoding ended because the room was full. May miss a case, never the other way round.
+const fn is_full(error: &FrameDecoderError) -> bool {
+    matches!(
+        error,
+        FrameDecoderError::TargetTooSmall
+            | FrameDecoderError::FailedToReadBlockBody(
+                DecodeBlockContentError::DecompressBlockError(
+                    DecompressBlockError::ExecuteSequencesError(
+                        ExecuteSequencesError::OutputBufferOverflow { .. }
+                            | ExecuteSequencesError::DecodebufferError(
+                                DecodeBufferError::OutputBufferOverflow { .. }
+                            )
+                    )
+                )
+            )
+    )
+}
+
+/// Appends the content of `frame`, which declares no size or a small one, to `out`, while room is
+/// made for what comes out.
+fn block_by_block(frame: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let mut decoder = new_decoder();
+    let mut rest = frame;
+    decoder.reset(&mut rest).map_err(|e| malformed(&e))?;
+    let mut end = out.len();
     while !(decoder.is_finished() && decoder.can_collect() == 0) {
         if end == out.len() {
             // One byte past the limit tells "just fits" from "more".
@@ -112,18 +189,23 @@ fn frame<'a>(
         }
     }
     out.truncate(end);
-    match header.content_size {
-        FrameContentSize::Known(len) if len != (end - start) as u64 => {
-            Err(Codec::Zstd.malformed("the content is not as long as the frame says"))
-        }
-        _ => Ok(rest),
-    }
+    Ok(())
 }
 
-/// A frame's header that says a window of at least `window` bytes and whether a checksum follows,
-/// nothing else.
+fn new_decoder() -> FrameDecoder {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_content_checksum(ContentChecksum::Verify);
+    decoder
+}
+
+fn malformed(e: &dyn std::fmt::Display) -> CodecError {
+    Codec::Zstd.malformed(e.to_string())
+}
+
+/// A frame's header that says a window of `window` bytes (a power of two) and whether a checksum
+/// follows, nothing else.
 fn bare_header(window: u64, checksum: bool) -> [u8; 6] {
-    let exponent = window.next_power_of_two().trailing_zeros().max(10) - 10;
+    let exponent = window.trailing_zeros().max(10) - 10;
     let [a, b, c, d] = MAGIC;
     [a, b, c, d, u8::from(checksum) << 2, (exponent as u8) << 3]
 }
