@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod model;
 mod reading;
+mod real;
 mod recovery;
 
 use super::kit::{self, Kit, closed};
