@@ -165,6 +165,8 @@ impl Fetch {
 
     /// Returns when there is enough to answer, or no more time.
     async fn run(&mut self) {
+        // What was marked since the session's last request is ready, too.
+        self.session.take_marked();
         let ready = self.session.ready();
         self.look_at(ready).await;
         let Some(deadline) = self.deadline else {
