@@ -27,8 +27,9 @@ pub struct Encoding {
     pub flexible: bool,
 }
 
-/// Walks `body`, which must be one message of `shape` and nothing else; says how much memory it
-/// will take decoded, beyond its own bytes.
+/// Walks `body`, which must begin with one message of `shape`; says how much memory it will take
+/// decoded, beyond its own bytes. What follows the message is not looked at, as Kafka does not:
+/// librdkafka 2.16 sends three stray bytes behind a Metadata request of version 13.
 ///
 /// # Errors
 /// [`Malformed`] says what is wrong, in which field, and where.
@@ -43,7 +44,7 @@ pub fn check(shape: &'static Shape, encoding: Encoding, body: &[u8]) -> Result<u
             .saturating_add(MEMORY_FREE),
         field: shape.name,
     };
-    match walk.message(shape) {
+    match walk.fields(shape) {
         Ok(()) => Ok(walk.memory),
         Err(fault) => Err(Malformed {
             message: shape.name,
@@ -80,12 +81,6 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn message(&mut self, shape: &Shape) -> Result<(), Fault> {
-        self.fields(shape)?;
-        self.field = shape.name;
-        self.cursor.finish()
-    }
-
     fn fields(&mut self, shape: &Shape) -> Result<(), Fault> {
         let version = self.encoding.version;
         for field in shape.fields {

@@ -155,14 +155,6 @@ impl<'a> Cursor<'a> {
         let size = self.varint()? as usize;
         Ok((tag, Self::new(self.take(size)?)))
     }
-
-    /// Everything was taken.
-    pub(crate) const fn finish(&self) -> Result<(), Fault> {
-        match self.rest.len() {
-            0 => Ok(()),
-            left => Err(Fault::Trailing(left)),
-        }
-    }
 }
 
 /// The length that a classic length prefix means.
@@ -220,10 +212,10 @@ mod tests {
     fn nothing_is_taken_past_the_end() {
         let mut cursor = Cursor::new(&[1, 2, 3]);
         assert!(cursor.take(4).is_err());
-        assert_eq!(cursor.finish(), Err(Fault::Trailing(3)));
+        assert_eq!(cursor.left(), 3);
         assert_eq!(cursor.i16(), Ok(0x0102));
         assert!(cursor.i32().is_err());
         assert_eq!(cursor.take(1), Ok([3].as_slice()));
-        assert_eq!(cursor.finish(), Ok(()));
+        assert_eq!(cursor.left(), 0);
     }
 }

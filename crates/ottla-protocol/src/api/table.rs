@@ -64,9 +64,9 @@ macro_rules! apis {
 
             /// Reads the body of a request to the API in the row `api` of the table.
             pub(crate) fn read(api: &Api, body: &Bytes, form: Form) -> Result<Self, Fault> {
-                let input = Reader::new(body);
+                let mut input = Reader::new(body);
                 match api.key {
-                    $(ApiKey::$key => input.only(form).map(Self::$key),)+
+                    $(ApiKey::$key => <$request>::read(&mut input, form).map(Self::$key),)+
                     // No row has another key.
                     _ => Err(Fault::Trailing(body.len())),
                 }
