@@ -48,71 +48,88 @@ pub fn goldens(group: &Group) -> Result<Vec<Section>, Error> {
     golden::read(&text).map_err(|error| Error::failed(format!("{}: {error}", path.display())))
 }
 
+/// Asks a broker everything of a group, and says where it differs from Kafka and may not.
+///
+/// # Errors
+/// As [`record`] and [`goldens`].
+pub fn differences(group: &Group, broker: SocketAddr) -> Result<Vec<String>, Error> {
+    Ok(compare(&goldens(group)?, &record(group, broker)?))
+}
+
 /// Where our answers differ from Kafka's and may not, one line each.
 pub fn compare(kafka: &[Section], ours: &[Section]) -> Vec<String> {
-    let mut differences = Vec::new();
+    let mut found = Vec::new();
     for section in kafka {
-        let Some(mine) = ours.iter().find(|mine| mine.title == section.title) else {
-            differences.push(format!(
-                "{}: was not asked; refresh the goldens",
-                section.title
-            ));
+        let title = &section.title;
+        let Some(mine) = ours.iter().find(|mine| mine.title == *title) else {
+            found.push(format!("{title}: was not asked; refresh the goldens"));
             continue;
         };
-        let mut mine = mine.answers.iter();
-        for (version, theirs) in &section.answers {
-            match mine.next() {
-                Some((asked, answer)) if asked == version => {
-                    difference(
-                        &section.title,
-                        *version,
-                        "",
-                        theirs,
-                        answer,
-                        &mut differences,
-                    );
-                }
-                _ => differences.push(format!("{} v{version}: was not asked", section.title)),
-            }
+        let asked = |answers: &[(i16, Value)]| answers.iter().map(|(v, _)| *v).collect::<Vec<_>>();
+        if asked(&section.answers) != asked(&mine.answers) {
+            found.push(format!(
+                "{title}: asked at other versions; refresh the goldens"
+            ));
+            continue;
         }
+        let mut differences = Differences {
+            title,
+            places: Vec::new(),
+        };
+        for ((version, theirs), (_, mine)) in section.answers.iter().zip(&mine.answers) {
+            differences.value(*version, "", theirs, mine);
+        }
+        found.extend(differences.lines());
     }
     let known = |title: &str| kafka.iter().any(|section| section.title == title);
     let unknown = ours.iter().filter(|section| !known(&section.title));
-    differences.extend(unknown.map(|section| format!("{}: has no golden", section.title)));
-    differences
+    found.extend(unknown.map(|section| format!("{}: has no golden", section.title)));
+    found
 }
 
-fn difference(
-    title: &str,
-    version: i16,
-    path: &str,
-    kafka: &Value,
-    ours: &Value,
-    found: &mut Vec<String>,
-) {
-    if kafka == ours || allowed::is_allowed(title, version, path, kafka, ours) {
-        return;
+/// The differences of one section, by the place where they are.
+struct Differences<'a> {
+    title: &'a str,
+    places: Vec<(String, Vec<i16>, String)>,
+}
+
+impl Differences<'_> {
+    fn value(&mut self, version: i16, path: &str, kafka: &Value, ours: &Value) {
+        if kafka == ours || allowed::is_allowed(self.title, path, kafka, ours) {
+            return;
+        }
+        match (kafka, ours) {
+            (Value::Object(theirs), Value::Object(mine)) => {
+                let more = mine.keys().filter(|name| !theirs.contains_key(*name));
+                for name in theirs.keys().chain(more) {
+                    let absent = Value::from("<absent>");
+                    let (a, b) = (theirs.get(name), mine.get(name));
+                    let (a, b) = (a.unwrap_or(&absent), b.unwrap_or(&absent));
+                    self.value(version, &format!("{path}.{name}"), a, b);
+                }
+            }
+            (Value::Array(theirs), Value::Array(mine)) if theirs.len() == mine.len() => {
+                for (i, (a, b)) in theirs.iter().zip(mine).enumerate() {
+                    self.value(version, &format!("{path}[{i}]"), a, b);
+                }
+            }
+            _ => self.note(version, path, format!("Kafka {kafka}, Ottla {ours}")),
+        }
     }
-    match (kafka, ours) {
-        (Value::Object(theirs), Value::Object(mine)) => {
-            let names = theirs
-                .keys()
-                .chain(mine.keys().filter(|name| !theirs.contains_key(*name)));
-            for name in names {
-                let absent = Value::from("<absent>");
-                let (a, b) = (theirs.get(name), mine.get(name));
-                let (a, b) = (a.unwrap_or(&absent), b.unwrap_or(&absent));
-                difference(title, version, &format!("{path}.{name}"), a, b, found);
-            }
+
+    fn note(&mut self, version: i16, path: &str, text: String) {
+        match self.places.iter_mut().find(|(known, ..)| known == path) {
+            Some((_, versions, _)) => versions.push(version),
+            None => self.places.push((path.to_owned(), vec![version], text)),
         }
-        (Value::Array(theirs), Value::Array(mine)) if theirs.len() == mine.len() => {
-            for (i, (a, b)) in theirs.iter().zip(mine).enumerate() {
-                difference(title, version, &format!("{path}[{i}]"), a, b, found);
-            }
-        }
-        _ => found.push(format!(
-            "{title} v{version} {path}: Kafka {kafka}, Ottla {ours}"
-        )),
+    }
+
+    /// A line for each place, with the values at the first version that differs.
+    fn lines(self) -> impl Iterator<Item = String> {
+        let title = self.title;
+        self.places.into_iter().map(move |(path, versions, text)| {
+            format!("{title}, versions {versions:?}, at {path:?}: {text}")
+        })
     }
 }
 
@@ -142,7 +159,7 @@ mod tests {
         answer["responses"][0]["partitionResponses"][0]["errorCode"] = Value::from(2);
         let place = ".responses[0].partitionResponses[0].errorCode";
         let title = &kafka[0].title;
-        let expected = format!("{title} v{version} {place}: Kafka 0, Ottla 2");
+        let expected = format!("{title}, versions [{version}], at {place:?}: Kafka 0, Ottla 2");
         assert_eq!(compare(&kafka, &ours), [expected]);
     }
 }

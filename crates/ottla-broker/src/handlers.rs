@@ -24,8 +24,6 @@ mod metadata;
 mod produce;
 pub(crate) mod producer_ids;
 mod security;
-#[cfg(test)]
-mod tests;
 mod topics;
 pub(crate) mod wire;
 
@@ -161,7 +159,10 @@ async fn handle_admin(context: &Context, request: Request) -> Reply {
             cluster::list_reassignments(context, &request).into()
         }
         Request::DescribeTopicPartitions(request) => {
-            describe_topics::handle(context, &request).into()
+            match describe_topics::handle(context, &request) {
+                Ok(response) => response.into(),
+                Err(why) => Reply::Close(why),
+            }
         }
         other => handle_security(context, &other),
     }

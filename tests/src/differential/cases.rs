@@ -42,7 +42,7 @@ pub const GROUPS: &[Group] = &[
     group("offset-for-leader-epoch", &[], offsets::leader_epochs),
     group("delete-records", &[], offsets::delete_records),
     group("api-versions", &[], metadata::api_versions),
-    group("metadata", &[], metadata::metadata),
+    group("metadata", NO_AUTO_CREATE, metadata::metadata),
     group("metadata-auto-creation", &[], metadata::auto_creation),
     group("describe-cluster", &[], metadata::describe_cluster),
     group("describe-topic-partitions", &[], metadata::describe_topics),

@@ -65,7 +65,8 @@ pub(super) fn log_dirs(r: &mut Recorder) -> Result {
 pub(super) fn elections(r: &mut Recorder) -> Result {
     const API: &str = "ElectLeaders";
     r.topics_of(2, ["elected"], &[])?;
-    let request = |kind: i8, topics: Value| json!({"electionType": kind, "topicPartitions": topics, "timeoutMs": 10_000});
+    let request =
+        |kind: i8, topics: Value| json!({"electionType": kind, "topicPartitions": topics});
     let some = |name: &str, partitions: &[i32]| json!([{"topic": name, "partitions": partitions}]);
     for (what, body) in [
         ("the preferred leader", request(0, some("elected", &[0, 1]))),
@@ -106,7 +107,10 @@ pub(super) fn reassignments(r: &mut Recorder) -> Result {
 
 pub(super) fn quorum(r: &mut Recorder) -> Result {
     const API: &str = "DescribeQuorum";
-    let of = |topic: &str, partition: i32| json!({"topics": [{"topicName": topic, "partitions": [{"partitionIndex": partition}]}]});
+    let of = |topic: &str, partition: i32| {
+        let partitions = json!([{"partitionIndex": partition}]);
+        json!({"topics": [{"topicName": topic, "partitions": partitions}]})
+    };
     for (what, body) in [
         ("of the metadata", of("__cluster_metadata", 0)),
         ("of an unknown partition", of("__cluster_metadata", 9)),

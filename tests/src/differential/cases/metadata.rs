@@ -10,7 +10,10 @@ const UNKNOWN_ID: &str = "TOPICxunknownxxxxxxxAA";
 
 pub(super) fn api_versions(r: &mut Recorder) -> Result {
     const API: &str = "ApiVersions";
-    let from = |name: &str, version: &str| json!({"clientSoftwareName": name, "clientSoftwareVersion": version});
+    let from = |name: &str, version: &str| {
+        let (name, version) = (Value::from(name), Value::from(version));
+        json!({"clientSoftwareName": name, "clientSoftwareVersion": version})
+    };
     r.all(API, "from a client with a name", |_| {
         from("a-client", "1.0")
     })?;
@@ -85,7 +88,10 @@ pub(super) fn metadata(r: &mut Recorder) -> Result {
 
 pub(super) fn auto_creation(r: &mut Recorder) -> Result {
     const API: &str = "Metadata";
-    let request = |name: &str, allow: bool| json!({"topics": [{"name": name}], "allowAutoTopicCreation": allow});
+    let request = |name: &str, allow: bool| {
+        let topics = json!([{"name": name}]);
+        json!({"topics": topics, "allowAutoTopicCreation": allow})
+    };
     for version in every(API) {
         let name = format!("created-v{version}");
         r.one(

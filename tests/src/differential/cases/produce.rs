@@ -73,7 +73,8 @@ pub(super) fn wrong_place(r: &mut Recorder) -> Result {
     })?;
     let mixed = json!({"acks": -1, "topicData": [
         {"name": "there", "topicId": there, "partitionData": [partition(0), partition(5)]},
-        {"name": "nowhere", "topicId": "TOPICxunknownxxxxxxxAA", "partitionData": [partition(0)]}]});
+        {"name": "nowhere", "topicId": "TOPICxunknownxxxxxxxAA",
+         "partitionData": [partition(0)]}]});
     r.versions(API, "right and wrong places together", [3, 12, 13], |_| {
         mixed.clone()
     })?;

@@ -29,7 +29,7 @@ fn assigned(name: &str, assignments: &[(i32, &[i32])]) -> Value {
 
 pub(super) fn create(r: &mut Recorder) -> Result {
     const API: &str = "CreateTopics";
-    let request = |topics: Value, validate_only: bool| json!({"topics": topics, "timeoutMs": 10_000, "validateOnly": validate_only});
+    let request = |topics: Value, only: bool| json!({"topics": topics, "validateOnly": only});
     for version in every(API) {
         let name = |what: &str| format!("{what}-v{version}");
         let mut configured = topic(&name("configured"), 2, 1);
