@@ -57,6 +57,7 @@ impl Budget {
     }
 
     /// How many bytes are held now.
+    #[cfg(test)]
     pub(crate) fn used(&self) -> u64 {
         self.state.lock().used
     }
@@ -243,12 +244,12 @@ impl Drop for Granted<'_> {
         let Some(index) = state.queue.iter().position(|w| w.ticket == self.ticket) else {
             return;
         };
-        if let Some(waiter) = state.queue.remove(index) {
-            if let Some(grant) = waiter.granted {
-                state.used -= waiter.bytes;
-                if grant == Grant::Overdraft {
-                    state.overdrawn = false;
-                }
+        if let Some(waiter) = state.queue.remove(index)
+            && let Some(grant) = waiter.granted
+        {
+            state.used -= waiter.bytes;
+            if grant == Grant::Overdraft {
+                state.overdrawn = false;
             }
         }
         self.budget.settle(&mut state);

@@ -32,7 +32,6 @@ use std::sync::Arc;
 use ottla_log::Timestamp;
 use ottla_partition::metadata::config::ConfigView;
 use ottla_partition::metadata::{Broker, Image, Topic};
-use ottla_protocol::api::Api;
 use ottla_protocol::{ApiKey, ErrorCode, Request};
 
 use crate::authorizer::{AclOperation, Resource};
@@ -49,7 +48,6 @@ pub(crate) struct Context {
     pub(crate) session: Arc<Session>,
     /// The cluster as it was when the request came in.
     pub(crate) image: Arc<Image>,
-    pub(crate) api: &'static Api,
     pub(crate) version: i16,
     /// What the client calls itself in this request.
     pub(crate) client_id: Option<Arc<str>>,
@@ -190,3 +188,8 @@ fn unserved(key: ApiKey) -> Reply {
     tracing::error!(%key, "a request has no handler; this is a bug");
     Reply::Close("the request has no handler")
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

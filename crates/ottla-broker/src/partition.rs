@@ -348,12 +348,6 @@ pub(crate) struct Watch {
     id: u64,
 }
 
-impl Watch {
-    pub(crate) fn partition(&self) -> &Arc<Partition> {
-        &self.partition
-    }
-}
-
 impl Drop for Watch {
     fn drop(&mut self) {
         self.partition.watchers.leave(self.id);

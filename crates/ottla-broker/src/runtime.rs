@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-pub(crate) use tokio::task::{AbortHandle, JoinHandle};
+pub(crate) use tokio::task::JoinHandle;
 pub(crate) use tokio::time::{Instant, Sleep};
 
 /// The most worker threads. More would serve no one on the machines a broker of this kind runs on,
@@ -125,11 +125,6 @@ pub(crate) fn block_in_place<T>(work: impl FnOnce() -> T) -> T {
 /// Waits for `duration` of real time.
 pub(crate) fn sleep(duration: Duration) -> Sleep {
     tokio::time::sleep(duration)
-}
-
-/// Waits until `deadline`.
-pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
-    tokio::time::sleep_until(deadline)
 }
 
 /// What `future` yields, or `None` where it is not done at `deadline`.

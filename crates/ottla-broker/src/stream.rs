@@ -6,7 +6,6 @@
 mod write;
 
 use std::io;
-use std::net::SocketAddr;
 
 use bytes::BufMut;
 use tokio::io::{AsyncReadExt, DuplexStream, ReadHalf};
@@ -30,14 +29,6 @@ impl Stream {
     pub(crate) fn pipe() -> (Self, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         (Self::Pipe(ours), theirs)
-    }
-
-    /// This machine's address of the connection.
-    pub(crate) fn local(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Pipe(_) => None,
-        }
     }
 
     /// The two directions. Answers leave at once, small ones too.
@@ -94,7 +85,7 @@ impl ReadSide {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

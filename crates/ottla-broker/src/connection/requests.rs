@@ -77,7 +77,6 @@ impl<'a> Requests<'a> {
             core: Arc::clone(self.core),
             session: Arc::clone(self.session),
             image: self.core.metadata().image(),
-            api: header.api(),
             version: header.api_version,
             client_id: self.client_id.clone(),
         };

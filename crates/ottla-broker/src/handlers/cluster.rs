@@ -101,7 +101,7 @@ pub(crate) fn controller(context: &Context) -> WireBrokerId {
         Some(own)
             .filter(|id| active(*id))
             .or_else(other)
-            .map_or(-1, |id| id.get()),
+            .map_or(-1, ottla_partition::BrokerId::get),
     )
 }
 

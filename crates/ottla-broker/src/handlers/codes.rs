@@ -19,10 +19,11 @@ fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::Producer(error) => of_producer(error),
         AppendError::Batch(_) | AppendError::Build(_) => ErrorCode::CorruptMessage,
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-        AppendError::FencedLeaderEpoch { .. } => ErrorCode::NotLeaderOrFollower,
         AppendError::Storage(_) | AppendError::NotDurable { .. } => ErrorCode::KafkaStorageError,
-        // The broker stops: the client shall look for the leader again.
-        AppendError::Closed(_) => ErrorCode::NotLeaderOrFollower,
+        // Another broker leads, or this one stops: the client shall look for the leader again.
+        AppendError::FencedLeaderEpoch { .. } | AppendError::Closed(_) => {
+            ErrorCode::NotLeaderOrFollower
+        }
         AppendError::Deleted(_) => ErrorCode::UnknownTopicOrPartition,
         other => unforeseen("an append", other),
     }

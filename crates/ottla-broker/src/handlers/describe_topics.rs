@@ -169,7 +169,9 @@ impl<'a> Page<'a> {
         DescribeTopicPartitionsResponsePartition::default()
             .with_error_code(code.code())
             .with_partition_index(number)
-            .with_leader_id(WireBrokerId(leader.map_or(-1, |id| id.get())))
+            .with_leader_id(WireBrokerId(
+                leader.map_or(-1, ottla_partition::BrokerId::get),
+            ))
             .with_leader_epoch(partition.leader_epoch.get())
             .with_replica_nodes(brokers(&partition.replicas))
             .with_isr_nodes(brokers(&partition.isr))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ottla_log::{Offset, ReadError, TimedOffset, Timestamp};
+use ottla_log::{LeaderEpoch, Offset, ReadError, TimedOffset, Timestamp};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
@@ -167,7 +167,7 @@ fn find(
         special::LATEST => Ok(Some((-1, last, Some(partition.leader_epoch().get())))),
         special::EARLIEST | special::EARLIEST_LOCAL => {
             let epoch = partition.log().epoch_of(view.start);
-            Ok(Some((-1, view.start, epoch.map(|epoch| epoch.get()))))
+            Ok(Some((-1, view.start, epoch.map(LeaderEpoch::get))))
         }
         // Nothing is ever tiered here.
         special::LATEST_TIERED | special::EARLIEST_PENDING_UPLOAD => Ok(None),

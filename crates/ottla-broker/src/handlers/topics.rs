@@ -48,6 +48,10 @@ pub(crate) async fn create(
         topics: request.topics.iter().map(topic).collect(),
         validate_only: request.validate_only,
     };
+    #[expect(
+        clippy::needless_collect,
+        reason = "`asked` is moved before they are used"
+    )]
     let names: Vec<String> = asked.topics.iter().map(|t| t.name.clone()).collect();
     let entropy = context.core.entropy();
     let decided = context
@@ -185,6 +189,10 @@ pub(crate) async fn create_partitions(
         may_alter: context.allows_topic(AclOperation::Alter, &topic.name),
     };
     let asked: Vec<NewPartitions> = request.topics.iter().map(topic).collect();
+    #[expect(
+        clippy::needless_collect,
+        reason = "`asked` is moved before they are used"
+    )]
     let names: Vec<String> = asked.iter().map(|t| t.topic.clone()).collect();
     let validate_only = request.validate_only;
     let entropy = context.core.entropy();

@@ -85,7 +85,7 @@ impl AcceptSocket {
             }
             // The peer was gone before it was let in.
             Some(Err(e)) => {
-                tracing::debug!(error = %e, "a connection failed before it was accepted")
+                tracing::debug!(error = %e, "a connection failed before it was accepted");
             }
         }
         true
@@ -139,7 +139,8 @@ impl Doorkeeper {
     }
 
     /// How many connections are inside.
-    pub(crate) fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         self.inside.lock().count
     }
 
@@ -190,12 +191,12 @@ impl Doorkeeper {
     fn leave(&self, address: IpAddr) {
         let mut inside = self.inside.lock();
         inside.count -= 1;
-        if !is_loopback(address) {
-            if let Some(from) = inside.by_address.get_mut(&address) {
-                *from -= 1;
-                if *from == 0 {
-                    inside.by_address.remove(&address);
-                }
+        if !is_loopback(address)
+            && let Some(from) = inside.by_address.get_mut(&address)
+        {
+            *from -= 1;
+            if *from == 0 {
+                inside.by_address.remove(&address);
             }
         }
         drop(inside);

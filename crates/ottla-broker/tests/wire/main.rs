@@ -1,4 +1,5 @@
 //! A broker in memory, spoken to over TCP by a client that knows nothing but the protocol.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod client;
 
@@ -8,15 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use client::{Client, broker, fetch, produce, topic_id};
-use ottla_log::{BatchOptions, Codec, Record, build_batch};
+use ottla_log::{BatchOptions, Record, build_batch};
 use ottla_protocol::client::messages::{ApiVersionsRequest, FetchRequest, ProduceRequest};
 
 fn batch(texts: &[&str]) -> Bytes {
     let record = |text: &&str| Record::new(text.as_bytes().to_vec());
     let records: Vec<Record> = texts.iter().map(record).collect();
-    let mut options = BatchOptions::default();
-    options.codec = Codec::None;
-    options.now = ottla_log::Timestamp::new(1_700_000_000_000);
+    let options = BatchOptions {
+        now: ottla_log::Timestamp::new(1_700_000_000_000),
+        ..BatchOptions::default()
+    };
     build_batch(&records, &options).unwrap()
 }
 

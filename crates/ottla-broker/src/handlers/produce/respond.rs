@@ -1,5 +1,6 @@
 //! The answer to a Produce request.
 
+use ottla_log::Timestamp;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -50,7 +51,7 @@ fn one(
     let code = match &item.outcome {
         Some(Outcome::Appended(appended)) => {
             response.base_offset = appended.base_offset.get();
-            response.log_append_time_ms = appended.log_append_time.map_or(-1, |time| time.get());
+            response.log_append_time_ms = appended.log_append_time.map_or(-1, Timestamp::get);
             response.log_start_offset = appended.log_start.get();
             match gate.map(|gate| gate.place(place)) {
                 Some(Place::Settled(code)) => code,
