@@ -131,7 +131,7 @@ pub enum ProduceError {
         sequence: i32,
     },
     /// Some records break the topic's rules; none is appended.
-    #[error("{total} records break the topic's rules; record {}: {}", errors.first().map_or(0, |e| e.index), errors.first().map_or("", |e| &e.message))]
+    #[error("{total} records break the topic's rules; {}", first(errors))]
     Records {
         /// Whether a timestamp is among the reasons, which decides the error code.
         timestamp: bool,
@@ -270,6 +270,13 @@ pub fn validate_produce(
     Ok(Validated {
         batches,
         log_append_time,
+    })
+}
+
+/// The first of the errors, for a refusal's text.
+fn first(errors: &[RecordError]) -> String {
+    errors.first().map_or_else(String::new, |error| {
+        format!("record {}: {}", error.index, error.message)
     })
 }
 

@@ -231,7 +231,8 @@ proptest! {
 
     #[test]
     fn damaged_bytes_are_decompressed_or_refused(
-        len in 0..5000_usize, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
+        len in 0..5000_usize,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         for codec in COMPRESSED {
             let mut block = compress(codec, None, &sample(len));
