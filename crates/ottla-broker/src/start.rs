@@ -92,8 +92,9 @@ fn open(
 
 async fn assemble(
     runtime: Arc<Runtime>,
-    options: BrokerOptions,
+    mut options: BrokerOptions,
 ) -> Result<RunningBroker, StartError> {
+    options.config = options.config.with_node_id(options.node_id);
     let timer = Timer::new(Arc::clone(&options.clock));
     let (of_worker, its_timer, its_runtime) = (options.clone(), timer.clone(), runtime.clone());
     let opened = runtime.spawn_blocking(move || open(&of_worker, &its_runtime, &its_timer));

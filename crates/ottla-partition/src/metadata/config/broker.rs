@@ -129,6 +129,13 @@ impl BrokerConfig {
         }
     }
 
+    /// With the id that this node has, as if it had been given: it has no default.
+    #[must_use]
+    pub fn with_node_id(mut self, id: i32) -> Self {
+        self.set.insert("node.id".to_owned(), id.to_string());
+        self
+    }
+
     /// The value that `key` was given, as text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
