@@ -11,6 +11,7 @@
 mod closing;
 mod data_dir;
 mod deleting;
+mod dirs;
 mod error;
 mod format_file;
 mod has_data;
@@ -47,6 +48,7 @@ pub use report::{CloseReport, FoundLog, RecoveryReport};
 pub use rounds::MaintenanceAlarm;
 
 use data_dir::{DataDir, random_id};
+use dirs::Dirs;
 use opening::Parts;
 use rounds::Rounds;
 
@@ -80,6 +82,7 @@ type Slot = Arc<Mutex<Option<Arc<LogCore>>>>;
 struct Inner {
     world: World,
     rounds: Arc<Rounds>,
+    dirs: Arc<Dirs>,
     shared: Arc<LogShared>,
     cluster_id: String,
     directory_id: TopicId,
@@ -235,12 +238,13 @@ impl Store {
         high_watermarks: &BTreeMap<LogId, Offset>,
     ) -> Result<(), StorageError> {
         let bytes = checkpoint::encode_offsets(high_watermarks.iter().map(|(id, o)| (id, *o)));
-        let path = self.inner.shared.root.join(opening::HIGH_WATERMARKS);
         let life = self.inner.life.read();
         if matches!(*life, Life::Closed(_)) {
             return Err(StorageError::Closed);
         }
-        checkpoint::write_atomically(&*self.inner.world.vfs, &path, &bytes)
+        let kafka = &self.inner.dirs.kafka;
+        kafka.replace(opening::HIGH_WATERMARKS, &bytes)?;
+        kafka.sync()
     }
 
     /// The high watermarks that were checkpointed before the open.
@@ -337,6 +341,7 @@ impl Inner {
         Self {
             world,
             rounds,
+            dirs: parts.dirs,
             shared: Arc::new(shared),
             cluster_id: parts.data.cluster_id.clone(),
             directory_id: parts.data.directory_id,

@@ -112,21 +112,43 @@ impl At<'_> {
             Some(_) => {}
         }
         let names = self.names(self.dir)?;
-        let own = self.dir.join(OWN);
-        if names.iter().any(|name| name == OWN) && self.stat(&own.join(FORMAT))?.is_some() {
-            return Ok(Look::Used);
+        let has_format = names.iter().any(|name| name == OWN)
+            && self.stat(&self.dir.join(OWN).join(FORMAT))?.is_some();
+        if has_format {
+            return Ok(if self.is_half_removed()? {
+                Look::Unused
+            } else {
+                Look::Used
+            });
         }
         // Without a format file there may only be what precedes it.
         self.only(self.dir, &names, &[OWN, KAFKA])?;
-        for (sub, known) in [
-            (own, &[LOCK, "format.tmp"]),
-            (self.dir.join(KAFKA), &[META, "meta.properties.tmp"]),
-        ] {
-            if self.stat(&sub)?.is_some() {
-                self.only(&sub, &self.names(&sub)?, known)?;
-            }
-        }
+        self.holds_only(OWN, &[LOCK, "format.tmp"])?;
+        self.holds_only(KAFKA, &[META, "meta.properties.tmp"])?;
         Ok(Look::Unused)
+    }
+
+    /// Whether a first start failed late and a crash came while its files were removed again.
+    fn is_half_removed(&self) -> Result<bool, OpenError> {
+        let path = self.dir.join(OWN).join(FORMAT);
+        let is_newer = matches!(self.format(&path), Err(OpenError::NewerFormat { .. }));
+        let kafka = self.dir.join(KAFKA);
+        if is_newer || self.stat(&kafka)?.is_some() && self.stat(&kafka.join(META))?.is_some() {
+            return Ok(false);
+        }
+        let own = [LOCK, FORMAT, "format.tmp", "journal-0", "journal-1"];
+        let is_unused = self.holds_only(OWN, &own).is_ok()
+            && self.holds_only(KAFKA, &["meta.properties.tmp"]).is_ok();
+        Ok(is_unused)
+    }
+
+    /// Refuses a subdirectory, if it is there, with names beside `known`.
+    fn holds_only(&self, sub: &str, known: &[&str]) -> Result<(), OpenError> {
+        let sub = self.dir.join(sub);
+        match self.stat(&sub)? {
+            Some(_) => self.only(&sub, &self.names(&sub)?, known),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a directory with names beside `known`.
@@ -360,6 +382,10 @@ fn remove_made(vfs: &dyn Vfs, kafka: &Path, own: &Path, made: &[PathBuf], more: 
     ];
     for path in more.iter().chain(&names) {
         let _ = vfs.remove_file(path);
+        // Without the format file the rest is what any interrupted first start leaves.
+        if path.ends_with(FORMAT) {
+            let _ = vfs.sync_dir(own);
+        }
     }
     for dir in made.iter().rev() {
         let _ = vfs.remove_dir(dir);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::log::{FlushTarget, LogCore, LogError};
 use crate::{LogId, StorageError, TopicId};
 
-use super::{Inner, Life, names, storage};
+use super::{Inner, Life, World, names, storage};
 
 impl Inner {
     /// Deletes logs: none of them comes back after this, whenever the machine stops.
@@ -57,24 +57,21 @@ impl Inner {
         let root = &self.shared.root;
         let mut renamed = Vec::new();
         for id in ids {
-            let name = names::aside(id, names::DELETED, &*self.world.entropy);
-            let from = self.shared.dir(id);
-            match self.world.vfs.rename(&from, &root.join(&name)) {
-                Ok(()) => renamed.push(name),
+            let World { vfs, entropy, .. } = &self.world;
+            match names::set_aside(&**vfs, &**entropy, root, id, names::DELETED) {
+                Ok(name) => renamed.push(name),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(StorageError::io("rename the deleted log", &from, e)),
+                Err(e) => {
+                    let dir = self.shared.dir(id);
+                    return Err(StorageError::io("rename the deleted log", &dir, e));
+                }
             }
         }
         if renamed.is_empty() {
             return Ok(());
         }
         self.deleted.lock().extend(renamed);
-        let synced = self.world.vfs.sync_dir(root);
-        synced.map_err(|source| StorageError::Io {
-            doing: "sync the directory",
-            path: root.clone(),
-            source: Arc::new(source),
-        })?;
+        self.dirs.kafka.sync()?;
         self.rounds.deleted_some();
         Ok(())
     }

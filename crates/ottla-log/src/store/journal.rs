@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::dirs::Dirs;
 use crate::StorageError;
 use crate::clock::Clock;
 use crate::vfs::Vfs;
@@ -52,7 +53,7 @@ static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 #[derive(Debug)]
 pub(crate) struct Journal {
     vfs: Arc<dyn Vfs>,
-    dir: PathBuf,
+    dirs: Arc<Dirs>,
     key: Key,
     area_bytes_max: u64,
     areas: [Area; 2],
@@ -83,16 +84,16 @@ pub(crate) enum Refused {
 }
 
 impl Journal {
-    /// The journal in `dir`, which goes on after what `scan` found there.
-    pub(crate) fn new(
+    /// The journal in `dirs.own`, which goes on after what `scan` found there.
+    pub(super) fn new(
         vfs: Arc<dyn Vfs>,
-        dir: &Path,
+        dirs: Arc<Dirs>,
         key: Key,
         area_bytes_max: u64,
         scan: &Scan,
     ) -> Self {
         let area = |index: usize| Area {
-            path: area_path(dir, index),
+            path: area_path(dirs.own.path(), index),
             file: None,
             exists: scan.areas[index].exists,
             len: scan.areas[index].len,
@@ -102,10 +103,10 @@ impl Journal {
         };
         Self {
             vfs,
-            dir: dir.to_path_buf(),
             key,
             area_bytes_max: area_bytes_max.max(AREA_BYTES_MIN),
             areas: [area(0), area(1)],
+            dirs,
             active: scan.active,
             next_sequence: scan.next_sequence,
             previous: scan.last_sequence,
@@ -190,18 +191,20 @@ impl Journal {
     }
 
     /// Removes the journal's files. Only once nothing in them is needed.
-    pub(crate) fn remove(&mut self) -> io::Result<()> {
+    pub(crate) fn remove(&mut self) -> Result<(), StorageError> {
         for area in &mut self.areas {
             if area.exists {
                 area.file = None;
-                self.vfs.remove_file(&area.path)?;
+                self.vfs
+                    .remove_file(&area.path)
+                    .map_err(|e| StorageError::io("remove", &area.path, e))?;
                 area.exists = false;
             }
             area.len = 0;
             area.end = 0;
             area.first = None;
         }
-        self.vfs.sync_dir(&self.dir)
+        self.dirs.own.sync()
     }
 
     /// Lets areas grow again that could not while the device was full.
@@ -330,9 +333,7 @@ impl Journal {
         }
         file.sync_data().map_err(|e| failed("sync", e))?;
         if !area.exists {
-            self.vfs
-                .sync_dir(&self.dir)
-                .map_err(|e| failed("sync the directory of", e))?;
+            self.dirs.own.sync().map_err(Put::Failed)?;
             area.exists = true;
         }
         area.len = area.len.max(area.end + round_len + ahead);

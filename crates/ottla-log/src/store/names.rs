@@ -1,7 +1,10 @@
 //! The directories of `DIR/kafka/` by name.
 
-use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
+use crate::log::dir;
+use crate::vfs::Vfs;
 use crate::{Entropy, LogId};
 
 /// Kafka's suffix for the directory of a deleted log.
@@ -53,19 +56,30 @@ fn is_aside(name: &str) -> bool {
     hex.len() == 32 && hex.bytes().all(is_hex) && LogId::from_dir_name(log).is_some()
 }
 
-/// A new name for the directory of `id`, of the given kind. As Kafka does, it keeps the name
-/// within 255 characters by cutting the topic's.
-pub(super) fn aside(id: &LogId, kind: &str, entropy: &dyn Entropy) -> String {
+/// Renames the directory of `id` in `root` to a name of the given kind that is free, and answers
+/// that name.
+pub(super) fn set_aside(
+    vfs: &dyn Vfs,
+    entropy: &dyn Entropy,
+    root: &Path,
+    id: &LogId,
+    kind: &str,
+) -> io::Result<String> {
+    loop {
+        let name = aside(id, kind, entropy);
+        let to = root.join(&name);
+        if vfs.stat(&to)?.is_none() {
+            vfs.rename(&root.join(id.dir_name()), &to)?;
+            return Ok(name);
+        }
+    }
+}
+
+/// A new name for the directory of `id`, of the given kind.
+fn aside(id: &LogId, kind: &str, entropy: &dyn Entropy) -> String {
     let mut random = [0; 16];
     entropy.fill(&mut random);
-    let mut end = format!("-{}.", id.partition());
-    for byte in random {
-        let _ = write!(end, "{byte:02x}");
-    }
-    end.push_str(kind);
-    let room = 255_usize.saturating_sub(end.len());
-    let topic = id.topic().as_str();
-    format!("{}{end}", topic.get(..room).unwrap_or(topic))
+    dir::name_aside(id, u128::from_be_bytes(random), kind)
 }
 
 #[cfg(test)]

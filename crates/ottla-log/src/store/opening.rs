@@ -12,6 +12,7 @@ use crate::vfs::Vfs;
 use crate::{LogId, Offset, StorageError, TopicId};
 
 use super::data_dir::DataDir;
+use super::dirs::Dirs;
 use super::error::OpenError;
 use super::has_data::{self, HasData};
 use super::journal::{AREA_BYTES_FIRST, Journal, Refused, Scan, ScanError};
@@ -32,6 +33,7 @@ const TIMED_SYNCS: usize = 3;
 pub(super) struct Parts {
     pub(super) data: DataDir,
     pub(super) rounds: Rounds,
+    pub(super) dirs: Arc<Dirs>,
     /// What is known of each log that is there or should be.
     pub(super) known: BTreeMap<LogId, Known>,
     /// The logs whose directory is there.
@@ -60,6 +62,7 @@ pub(super) fn open(world: &World, dir: &Path, options: &StoreOptions) -> Result<
         Ok((rounds, rest)) => Ok(Parts {
             data,
             rounds,
+            dirs: rest.dirs,
             known: rest.known,
             directories: rest.listing.logs,
             deleted: rest.listing.deleted,
@@ -91,6 +94,7 @@ type Failure = ScanError;
 
 /// What a run yields beside the rounds.
 struct Rest {
+    dirs: Arc<Dirs>,
     known: BTreeMap<LogId, Known>,
     listing: Listing,
     high_watermarks: BTreeMap<LogId, Offset>,
@@ -133,16 +137,17 @@ impl Opening<'_> {
         self.report.strangers.clone_from(&listing.strangers);
         complete(&mut known, &listing, &has_data, clean, synced);
         self.report.missing = missing(&listing, &has_data);
-        let mut journal = self.journal(&scan);
+        let dirs = Dirs::new(vfs, kafka, &self.data.own);
+        let mut journal = self.journal(&dirs, &scan);
         let sync_cost = self.time_syncs(&mut journal)?;
         let start = Start {
             vfs: Arc::clone(vfs),
-            root: kafka.clone(),
-            own: self.data.own.clone(),
+            dirs: Arc::clone(&dirs),
             journal,
             logs: logs(&known, &has_data, synced),
             has_data,
-            replayed: if synced { Vec::new() } else { replayed },
+            replayed,
+            synced,
             clean,
         };
         let rounds = Rounds::new(start, self.options);
@@ -153,6 +158,7 @@ impl Opening<'_> {
         let high_watermarks = self.read_offsets(HIGH_WATERMARKS)?;
         let rest = Rest {
             known,
+            dirs,
             listing,
             high_watermarks,
             sync_cost,
@@ -171,10 +177,10 @@ impl Opening<'_> {
         Scan::read(vfs, own, key)
     }
 
-    fn journal(&self, scan: &Scan) -> Journal {
+    fn journal(&self, dirs: &Arc<Dirs>, scan: &Scan) -> Journal {
         Journal::new(
             Arc::clone(&self.world.vfs),
-            &self.data.own,
+            Arc::clone(dirs),
             self.data.key,
             self.options.journal_area_bytes_max,
             scan,

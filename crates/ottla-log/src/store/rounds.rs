@@ -21,7 +21,6 @@ mod settle;
 mod state;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +30,7 @@ use crate::log::{Checkpoints, FlushMode, FlushTarget, Flusher, Known, Written};
 use crate::vfs::Vfs;
 use crate::{LogId, Offset, StorageError, TopicId};
 
+use super::dirs::Dirs;
 use super::has_data::HasData;
 use super::journal::{Entry, Journal, What};
 use super::options::StoreOptions;
@@ -60,8 +60,7 @@ pub trait MaintenanceAlarm: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct Rounds {
     vfs: Arc<dyn Vfs>,
-    /// `DIR/kafka`.
-    root: PathBuf,
+    dirs: Arc<Dirs>,
     dirty_bytes_max: u64,
     direct_bytes_min: u64,
     dirty_age_max_ms: i64,
@@ -85,14 +84,15 @@ pub(super) struct Rounds {
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) vfs: Arc<dyn Vfs>,
-    pub(super) root: PathBuf,
-    pub(super) own: PathBuf,
+    pub(super) dirs: Arc<Dirs>,
     pub(super) journal: Journal,
     pub(super) has_data: HasData,
     /// The logs that are there, with what is known of each.
     pub(super) logs: Vec<(LogId, TopicId, Known)>,
     /// What recovery wrote into logs' files.
     pub(super) replayed: Vec<ReplayedLog>,
+    /// All that was replayed is durable already.
+    pub(super) synced: bool,
     /// The clean marker is there.
     pub(super) clean: bool,
 }
@@ -115,15 +115,18 @@ impl Rounds {
         }
         for replayed in start.replayed {
             if let Some(log) = state.logs.get_mut(&replayed.id) {
-                log.live = replayed.live;
-                log.replayed = Some(replayed.files);
+                log.told = replayed.live.map(|live| live.is_some());
+                if !start.synced {
+                    log.live = replayed.live;
+                    log.replayed = Some(replayed.files);
+                }
             }
         }
         Self {
-            marker: Marker::new(&start.root, start.clean),
-            files: Mutex::new(CheckpointFiles::new(&start.root, &start.own)),
+            marker: Marker::new(Arc::clone(&start.dirs), start.clean),
+            files: Mutex::default(),
             vfs: start.vfs,
-            root: start.root,
+            dirs: start.dirs,
             dirty_bytes_max: options.dirty_bytes_max,
             direct_bytes_min: options.direct_bytes_min,
             dirty_age_max_ms: millis(options.dirty_age_max),
@@ -274,8 +277,8 @@ impl Rounds {
 
     fn no_space(&self) -> Arc<StorageError> {
         Arc::new(StorageError::NoSpace {
-            doing: "note a change in the journal of",
-            path: self.root.clone(),
+            doing: "note a change in",
+            path: self.dirs.own.path().to_path_buf(),
         })
     }
 }

@@ -3,5 +3,6 @@
 mod basics;
 mod crashes;
 mod faults;
+mod history;
 mod kit;
 mod threads;

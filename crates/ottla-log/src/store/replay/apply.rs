@@ -99,11 +99,14 @@ impl Replay<'_> {
     }
 
     fn finish_deletion(&mut self, log: &LogPlan, dir: &Path) -> Result<(), StorageError> {
+        // The checkpoints go by name: they speak of this log, not of one made after it.
+        self.known.remove(&log.id);
         match self.whose(dir)? {
-            Whose::Of(topic_id) if topic_id == log.topic_id => {
-                self.set_aside(log, dir, names::DELETED)
-            }
-            _ => Ok(()),
+            Whose::Of(topic_id) if topic_id != log.topic_id => Ok(()),
+            Whose::Missing => Ok(()),
+            // Another topic's directory of this name is made after this one's was renamed, and
+            // whatever such a directory lacks now the journal has.
+            Whose::Of(_) | Whose::Unknown => self.set_aside(log, dir, names::DELETED),
         }
     }
 
@@ -120,6 +123,7 @@ impl Replay<'_> {
                     format!("the directory of topic {topic_id} is set aside"),
                 );
                 self.set_aside(log, dir, names::STRAY)?;
+                self.known.remove(&log.id);
                 self.make_dir(dir)?;
                 Ok(Some(true))
             }
@@ -165,10 +169,7 @@ impl Replay<'_> {
     }
 
     fn set_aside(&mut self, log: &LogPlan, dir: &Path, kind: &str) -> Result<(), StorageError> {
-        let name = names::aside(&log.id, kind, self.entropy);
-        let to = self.root.join(&name);
-        self.vfs
-            .rename(dir, &to)
+        let name = names::set_aside(&**self.vfs, self.entropy, self.root, &log.id, kind)
             .map_err(|e| StorageError::io("set aside", dir, e))?;
         self.report.set_aside.push(name);
         Ok(())
@@ -198,6 +199,7 @@ struct Writer<'r> {
     report: &'r mut RecoveryReport,
     log: &'r LogPlan,
     dir: PathBuf,
+    log_start: Offset,
     files: Vec<(PathBuf, Arc<dyn File>)>,
     segments: BTreeMap<Offset, Segment>,
     bytes: u64,
@@ -212,12 +214,14 @@ struct Segment {
 
 impl<'r> Writer<'r> {
     fn new(replay: &'r mut Replay<'_>, log: &'r LogPlan, dir: PathBuf) -> Self {
+        let known = replay.known.get(&log.id);
         Self {
             vfs: &**replay.vfs,
             scan: replay.scan,
             report: replay.report,
             log,
             dir,
+            log_start: known.map_or(Offset::ZERO, |known| known.log_start),
             files: Vec::new(),
             segments: BTreeMap::new(),
             bytes: 0,
@@ -247,16 +251,21 @@ impl<'r> Writer<'r> {
     }
 
     fn write_pieces(&mut self) -> Result<(), StorageError> {
+        let mut is_first = true;
         for piece in &self.log.pieces {
+            if self.is_removed(piece.range.segment_base)? {
+                continue;
+            }
             let written = if piece.damaged {
                 self.check_damaged(piece)?
             } else {
                 self.write_piece(piece)?
             };
-            if let Err(why) = written {
-                // The log itself says what is missing once it is opened: its durable end is known.
+            // The log itself says what is missing once it is opened: its durable end is known.
+            if let Err(why) = written
+                && std::mem::take(&mut is_first)
+            {
                 self.report.say(&self.log.id, why);
-                break;
             }
         }
         let segments = std::mem::take(&mut self.segments);
@@ -265,6 +274,23 @@ impl<'r> Writer<'r> {
             .map(|segment| (segment.path, segment.file));
         self.files.extend(files);
         Ok(())
+    }
+
+    /// Whether a segment is gone because all its records lie below the log start.
+    fn is_removed(&self, base: Offset) -> Result<bool, StorageError> {
+        if self.segments.contains_key(&base) {
+            return Ok(false);
+        }
+        let of_segment = |piece: &&PlannedPiece| piece.range.segment_base == base;
+        let pieces = self.log.pieces.iter().filter(of_segment);
+        let end = pieces.map(|piece| piece.range.end).max();
+        if end > Some(self.log_start) {
+            return Ok(false);
+        }
+        let path = file_in(&self.dir, base, ".log");
+        let stat = self.vfs.stat(&path);
+        let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
+        Ok(stat.is_none())
     }
 
     /// Writes a piece; the inner error says why it cannot belong there.

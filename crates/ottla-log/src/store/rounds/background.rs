@@ -93,7 +93,13 @@ impl Rounds {
         let needs = |log: &LogState| log.is_live() || log.replayed.is_some();
         self.sync_logs(&self.pick(|log| needs(log) && log.can_sync()));
         let is_needed = self.state.lock().logs.values().any(needs);
-        !is_needed && self.checkpoint().is_ok() && self.journal.lock().remove().is_ok()
+        if is_needed || self.checkpoint().is_err() || self.journal.lock().remove().is_err() {
+            return false;
+        }
+        let mut state = self.state.lock();
+        state.released(0);
+        state.released(1);
+        true
     }
 
     fn drain(&self, logs_max: usize) -> Drain {
@@ -117,9 +123,11 @@ impl Rounds {
             return Drain::Stuck;
         }
         match self.journal.lock().release(area) {
-            Ok(()) => Drain::Freed,
-            Err(Refused::NoRoom | Refused::Failed(_)) => Drain::Stuck,
+            Ok(()) => {}
+            Err(Refused::NoRoom | Refused::Failed(_)) => return Drain::Stuck,
         }
+        self.state.lock().released(area);
+        Drain::Freed
     }
 
     /// Syncs files that recovery wrote and nobody has opened.

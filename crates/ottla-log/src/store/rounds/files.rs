@@ -1,13 +1,12 @@
 //! The logs' own files and the checkpoint files: syncing the ones, writing the others.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint;
 use crate::log::{FlushTarget, SyncedFiles};
-use crate::vfs::Vfs;
 use crate::{LogId, Offset, StorageError};
 
+use super::super::dirs::Dirs;
 use super::super::has_data;
 use super::super::replay::ReplayedFiles;
 use super::Rounds;
@@ -50,7 +49,7 @@ impl Rounds {
             }
         }
         if done.iter().any(|log| log.new_dir)
-            && let Err(cause) = self.sync_root()
+            && let Err(cause) = self.dirs.kafka.sync()
         {
             let cause = Arc::new(cause);
             for log in done.extract_if(.., |log| log.new_dir) {
@@ -66,17 +65,6 @@ impl Rounds {
         drop(state);
         self.room.notify_all();
         answers
-    }
-
-    /// Makes the names of the logs' directories durable.
-    pub(super) fn sync_root(&self) -> Result<(), StorageError> {
-        self.vfs
-            .sync_dir(&self.root)
-            .map_err(|source| StorageError::Io {
-                doing: "sync the directory",
-                path: self.root.clone(),
-                source: Arc::new(source),
-            })
     }
 
     /// Syncs one log's files; `None` where it is retired.
@@ -137,12 +125,11 @@ impl Rounds {
         let offsets = |of: &[(LogId, Offset)]| {
             checkpoint::encode_offsets(of.iter().map(|(id, offset)| (id, *offset)))
         };
-        let vfs = &*self.vfs;
-        let written = files
-            .has_data
-            .write(vfs, &has_data::encode(&has_data))
-            .and_then(|()| files.log_starts.write(vfs, &offsets(&log_starts)))
-            .and_then(|()| files.recovery_points.write(vfs, &offsets(&recovery_points)));
+        let written = files.write(
+            &self.dirs,
+            &has_data::encode(&has_data),
+            [&offsets(&log_starts), &offsets(&recovery_points)],
+        );
         if written.is_err() {
             self.state.lock().changed = true;
         }
@@ -164,42 +151,39 @@ fn sync_both(
     Ok((files, new_dir))
 }
 
-/// The files that say, for all logs, what each log's own files cannot.
-#[derive(Debug)]
+/// The files that say, for all logs, what each log's own files cannot, as this process wrote them
+/// last: by length and checksum.
+#[derive(Debug, Default)]
 pub(super) struct CheckpointFiles {
-    recovery_points: CheckpointFile,
-    log_starts: CheckpointFile,
-    has_data: CheckpointFile,
+    has_data: Option<Print>,
+    offsets: [Option<Print>; 2],
 }
+
+type Print = (usize, u32);
 
 impl CheckpointFiles {
-    pub(super) fn new(kafka: &Path, own: &Path) -> Self {
-        let file = |path| CheckpointFile {
-            path,
-            written: None,
-        };
-        Self {
-            recovery_points: file(kafka.join(RECOVERY_POINTS)),
-            log_starts: file(kafka.join(LOG_STARTS)),
-            has_data: file(own.join(HAS_DATA)),
+    /// Writes those that would say something else, durably.
+    fn write(
+        &mut self,
+        dirs: &Dirs,
+        has_data: &[u8],
+        offsets: [&[u8]; 2],
+    ) -> Result<(), StorageError> {
+        let print = |bytes: &[u8]| Some((bytes.len(), crc32fast::hash(bytes)));
+        if self.has_data != print(has_data) {
+            dirs.own.replace(HAS_DATA, has_data)?;
+            dirs.own.sync()?;
+            self.has_data = print(has_data);
         }
-    }
-}
-
-/// One of them, with what this process wrote last.
-#[derive(Debug)]
-struct CheckpointFile {
-    path: PathBuf,
-    written: Option<(usize, u32)>,
-}
-
-impl CheckpointFile {
-    fn write(&mut self, vfs: &dyn Vfs, bytes: &[u8]) -> Result<(), StorageError> {
-        let print = (bytes.len(), crc32fast::hash(bytes));
-        if self.written != Some(print) {
-            checkpoint::write_atomically(vfs, &self.path, bytes)?;
-            self.written = Some(print);
+        let prints = offsets.map(print);
+        if self.offsets == prints {
+            return Ok(());
         }
+        let [starts, points] = offsets;
+        dirs.kafka.replace(LOG_STARTS, starts)?;
+        dirs.kafka.replace(RECOVERY_POINTS, points)?;
+        dirs.kafka.sync()?;
+        self.offsets = prints;
         Ok(())
     }
 }

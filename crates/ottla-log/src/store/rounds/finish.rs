@@ -20,7 +20,7 @@ impl Rounds {
     ) -> Result<bool, StorageError> {
         let _step = self.step.lock();
         if !closed.is_empty() {
-            self.sync_root()?;
+            self.dirs.kafka.sync()?;
         }
         let is_unfinished = {
             let mut state = self.state.lock();
@@ -46,7 +46,7 @@ impl Rounds {
         if is_unfinished || !may_be_clean || !self.void_journal()? {
             return Ok(false);
         }
-        self.marker.leave(&*self.vfs)?;
+        self.marker.leave()?;
         Ok(true)
     }
 

@@ -213,7 +213,7 @@ impl Lead<'_> {
     fn abandon(&self) -> Outcome {
         let cause = Arc::new(StorageError::Io {
             doing: "finish a flush round in",
-            path: self.rounds.root.clone(),
+            path: self.rounds.dirs.own.path().to_path_buf(),
             source: Arc::new(std::io::Error::other("its leader panicked")),
         });
         let ids: Vec<LogId> = self.rounds.state.lock().logs.keys().cloned().collect();
@@ -329,14 +329,15 @@ impl Round {
         (entries, data)
     }
 
-    fn answer_notes(&self, outcome: &Outcome) {
-        let receipts = self
-            .notes
-            .iter()
-            .filter_map(|(_, receipt)| receipt.as_ref());
-        for receipt in receipts {
-            // Set once: each note is in one round.
-            let _ = receipt.set(outcome.clone());
+    /// Tells how the notes fared: those who wait for one, else all who wait for the round.
+    fn answer_notes(&mut self, outcome: &Outcome) {
+        for (_, receipt) in &self.notes {
+            match (receipt, outcome) {
+                // Set once: each note is in one round.
+                (Some(receipt), _) => _ = receipt.set(outcome.clone()),
+                (None, Err(cause)) => self.outcome = Err(Arc::clone(cause)),
+                (None, Ok(())) => {}
+            }
         }
     }
 }

@@ -1,15 +1,17 @@
 //! The mark of a clean stop: there from a clean stop until the first change.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::StorageError;
-use crate::checkpoint::{self, CleanShutdown};
+use crate::checkpoint::CleanShutdown;
 use crate::vfs::Vfs;
+
+use super::super::dirs::Dirs;
 
 /// Kafka's name for it.
 pub(crate) const MARKER: &str = ".kafka_cleanshutdown";
@@ -17,21 +19,21 @@ pub(crate) const MARKER: &str = ".kafka_cleanshutdown";
 /// The mark, as far as this process knows.
 #[derive(Debug)]
 pub(super) struct Marker {
-    dir: PathBuf,
+    dirs: Arc<Dirs>,
     path: PathBuf,
     /// Removed, durably: the answer without a lock.
     is_gone: AtomicBool,
-    removal: Mutex<Result<(), Arc<StorageError>>>,
+    removal: Mutex<()>,
 }
 
 impl Marker {
-    /// The mark in `kafka`, which `is_there`.
-    pub(super) fn new(kafka: &Path, is_there: bool) -> Self {
+    /// The mark in `dirs.kafka`, which `is_there`.
+    pub(super) fn new(dirs: Arc<Dirs>, is_there: bool) -> Self {
         Self {
-            dir: kafka.to_path_buf(),
-            path: kafka.join(MARKER),
+            path: dirs.kafka.path().join(MARKER),
+            dirs,
             is_gone: AtomicBool::new(!is_there),
-            removal: Mutex::new(Ok(())),
+            removal: Mutex::new(()),
         }
     }
 
@@ -41,29 +43,20 @@ impl Marker {
         if self.is_gone.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut removal = self.removal.lock();
-        // A sync that failed is not asked for again.
-        removal.clone()?;
+        let _turn = self.removal.lock();
         if self.is_gone.load(Ordering::Acquire) {
             return Ok(());
         }
-        let removed = match vfs.remove_file(&self.path) {
+        match vfs.remove_file(&self.path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 // Nothing was changed: the next append may try again.
                 let error = StorageError::io("remove the clean marker", &self.path, e);
                 return Err(Arc::new(error));
             }
-            _ => vfs.sync_dir(&self.dir),
-        };
-        *removal = removed.map_err(|source| {
-            Arc::new(StorageError::Io {
-                doing: "make durable the removal of",
-                path: self.path.clone(),
-                source: Arc::new(source),
-            })
-        });
-        self.is_gone.store(removal.is_ok(), Ordering::Release);
-        removal.clone()
+            _ => self.dirs.kafka.sync().map_err(Arc::new)?,
+        }
+        self.is_gone.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Whether the mark is still there from the last stop: nothing was changed since.
@@ -72,9 +65,10 @@ impl Marker {
     }
 
     /// Leaves the mark: everything is durable in the partitions' files and checkpoints.
-    pub(super) fn leave(&self, vfs: &dyn Vfs) -> Result<(), StorageError> {
+    pub(super) fn leave(&self) -> Result<(), StorageError> {
         // No broker epoch is known here; Kafka takes -1 for that.
         let bytes = CleanShutdown { broker_epoch: -1 }.encode();
-        checkpoint::write_atomically(vfs, &self.path, &bytes)
+        self.dirs.kafka.replace(MARKER, &bytes)?;
+        self.dirs.kafka.sync()
     }
 }

@@ -62,10 +62,15 @@ impl Rounds {
         };
         // Files below the log start may go next: it must not be found later than they are gone.
         let started = entry(What::Started { log_start });
-        self.note_and_wait(vec![started, entry(What::Settled { below, end })])
+        self.note_and_wait(vec![started, entry(What::Settled { below, end })])?;
+        let mut state = self.state.lock();
+        let log = state.log_of(target);
+        let later = log.live.map(|live| live.is_some_and(|live| live >= below));
+        log.told = later;
+        Ok(())
     }
 
-    /// Whether neither journal nor checkpoint says anything of the log beyond `end`.
+    /// Whether neither the journal holds data of the log nor a checkpoint an end beyond `end`.
     fn is_settled(&self, id: &LogId, end: Offset) -> bool {
         let state = self.state.lock();
         let Some(log) = state.logs.get(id) else {
@@ -73,7 +78,8 @@ impl Rounds {
         };
         let told = log.recovery_point.max(log.durable_end);
         let is_gathered = log.last_round > state.finished;
-        !is_gathered && !log.is_live() && log.offline.is_none() && told <= end
+        let is_told = log.told.contains(&true);
+        !is_gathered && !is_told && log.offline.is_none() && told <= end
     }
 
     /// Makes it durable that logs are deleted. Nobody touches their files once this returned `Ok`:

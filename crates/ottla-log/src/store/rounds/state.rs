@@ -81,6 +81,8 @@ pub(super) struct LogState {
     pub(super) dirty_since: Option<Timestamp>,
     /// The last round with data of the log that its files may lack, for each area of the journal.
     pub(super) live: [Option<u64>; 2],
+    /// Whether an area holds data of the log that a replay would write, its files synced or not.
+    pub(super) told: [bool; 2],
     /// The last gathered round with something of the log.
     pub(super) last_round: u64,
     /// Holds data that no durable note tells of yet.
@@ -114,6 +116,7 @@ impl LogState {
             dirty: 0,
             dirty_since: None,
             live: [None; 2],
+            told: [false; 2],
             last_round: 0,
             unnoted: false,
             recovery_point: Offset::ZERO,
@@ -182,6 +185,7 @@ impl State {
             let created = match entry.what {
                 What::Data(range) => {
                     log.live[placed.area] = Some(placed.sequence);
+                    log.told[placed.area] = true;
                     range.created
                 }
                 What::Ended { created, .. } => created,
@@ -192,6 +196,14 @@ impl State {
                 self.has_data.insert(entry.id.clone(), entry.topic_id);
             }
             self.changed = true;
+        }
+    }
+
+    /// Takes note that what an area holds will not be replayed.
+    pub(super) fn released(&mut self, area: usize) {
+        for log in self.logs.values_mut() {
+            log.told[area] = false;
+            log.live[area] = None;
         }
     }
 

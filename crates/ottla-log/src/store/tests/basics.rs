@@ -2,7 +2,7 @@
 
 use super::kit::{
     DIR, append, id, image, log, log_options, maintain, next, open, open_with, os, record, small,
-    topic, values, world, written,
+    texts, topic, world, written,
 };
 use crate::vfs::{MemVfs, Vfs};
 use crate::{AppendError, AppendOptions, LogError, Offset, OpenError, Store, StoreOptions};
@@ -28,7 +28,7 @@ fn what_is_appended_is_there_after_a_clean_stop() {
     assert!(opened.report.clean);
     assert_eq!(opened.report.rounds, 0);
     let a = log(&opened.store, "a");
-    assert_eq!(values(&a), ["one", "two", "three"]);
+    assert_eq!(texts(&a), ["one", "two", "three"]);
     assert_eq!(append(&a, "four").unwrap().base_offset, Offset::new(3));
 }
 
@@ -44,7 +44,7 @@ fn a_drop_is_a_kill_and_loses_nothing_that_was_written() {
     let opened = Store::open_in(world(vfs), DIR, small()).unwrap();
     assert!(!opened.report.clean);
     assert_eq!(opened.report.rounds, 1);
-    assert_eq!(values(&log(&opened.store, "a")), ["durable", "written"]);
+    assert_eq!(texts(&log(&opened.store, "a")), ["durable", "written"]);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_directory_goes_with_the_last_handle() {
     assert!(matches!(second, Err(OpenError::InUse { .. })), "{second:?}");
     append(&a, "still open").unwrap();
     drop(a);
-    assert_eq!(values(&log(&open(&vfs), "a")), ["still open"]);
+    assert_eq!(texts(&log(&open(&vfs), "a")), ["still open"]);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_clean_store_that_nobody_changes_stays_clean() {
     drop(store);
     // Opened and killed: the mark goes with the first change, not with the open.
     let store = open(&vfs);
-    assert_eq!(values(&log(&store, "a")), ["one"]);
+    assert_eq!(texts(&log(&store, "a")), ["one"]);
     drop(store);
     let store = open(&vfs);
     assert!(store.was_clean());
@@ -99,7 +99,7 @@ fn the_journal_goes_round_and_round() {
     drop(logs);
     let store = open(&vfs);
     let odd: Vec<_> = (1..100).step_by(2).map(|n| n.to_string()).collect();
-    assert_eq!(values(&log(&store, "b")), odd);
+    assert_eq!(texts(&log(&store, "b")), odd);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn without_maintenance_the_appends_do_the_work() {
         append(&a, &number.to_string()).unwrap();
     }
     let image = vfs.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
-    assert_eq!(values(&log(&open(&image), "a")).len(), 200);
+    assert_eq!(texts(&log(&open(&image), "a")).len(), 200);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_deleted_log_is_gone_and_its_name_is_free() {
     drop((first, second, store));
     let store = open(&vfs);
     let second = store.log("t", log_options(Some(topic(2)))).unwrap();
-    assert_eq!(values(&second), ["new"]);
+    assert_eq!(texts(&second), ["new"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn large_appends_are_synced_directly() {
     let crashed = vfs.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
     let journal = &image(&crashed)[&format!("{DIR}/ottla/journal-0")];
     assert_eq!(journal.len(), before.len(), "it did not grow");
-    assert_eq!(values(&log(&open(&crashed), "a")), ["small", "large"]);
+    assert_eq!(texts(&log(&open(&crashed), "a")), ["small", "large"]);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_store_of_the_operating_systems_durability_has_no_journal() {
     assert_eq!(journals(&vfs), 0, "what it held is in the files");
     let crashed = vfs.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
     drop(store);
-    assert_eq!(values(&log(&open(&crashed), "a")), ["one", "two"]);
+    assert_eq!(texts(&log(&open(&crashed), "a")), ["one", "two"]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_noted_log_without_a_directory_is_missing_and_never_empty() {
     store.delete(&id("a")).unwrap();
     append(&log(&store, "a"), "new").unwrap();
     drop(store);
-    assert_eq!(values(&log(&open(&vfs), "a")), ["new"]);
+    assert_eq!(texts(&log(&open(&vfs), "a")), ["new"]);
 }
 
 #[test]

@@ -1,1 +1,209 @@
-//! Tests.
+//! A crash after every operation of the file system: nothing that was promised is lost, nothing
+//! appears that was not appended, nothing is there half or twice.
+
+use super::history::{Failed, History, Run, check};
+use super::kit::{os, small};
+use crate::FlushMode;
+use crate::vfs::{Crash, CrashPoints, MemVfs};
+
+/// Crashes `workload` on an empty disk everywhere.
+fn crash(workload: impl Fn(MemVfs, &mut History) -> Result<(), Failed>) {
+    let strict = |vfs: MemVfs, history: &mut History| {
+        history.strict = true;
+        workload(vfs, history)
+    };
+    CrashPoints::new(MemVfs::new()).run(strict, |vfs, history, crash| {
+        check(&vfs, history, crash);
+    });
+}
+
+#[test]
+fn first_start_and_first_appends() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 2, 10)?;
+        let b = run.log("b", 2)?;
+        run.written(b, 10)?;
+        run.durably(a, 1, 10)?;
+        run.look(b);
+        Ok(())
+    });
+}
+
+#[test]
+fn rolling_and_a_clean_stop() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs.clone(), small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 5, 1500)?;
+        run.close();
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 2, 1500)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_journal_changes_areas_with_background_work() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        let b = run.log("b", 2)?;
+        for _ in 0..6 {
+            run.durably(a, 2, 10)?;
+            run.written(b, 10)?;
+            run.flush()?;
+            run.maintain()?;
+        }
+        run.maintain_late();
+        run.durably(b, 1, 10)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_journal_changes_areas_without_background_work() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        let b = run.log("b", 2)?;
+        for _ in 0..8 {
+            run.durably(a, 2, 10)?;
+            run.durably(b, 1, 10)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn direct_rounds_among_journaled_ones() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        let b = run.log("b", 2)?;
+        run.durably(a, 1, 10)?;
+        // Larger than a segment, so rolled around, and larger than what the journal takes.
+        for _ in 0..8 {
+            run.written(a, 2500)?;
+        }
+        run.written(b, 10)?;
+        run.flush()?;
+        run.durably(a, 1, 10)?;
+        run.maintain_late();
+        Ok(())
+    });
+}
+
+#[test]
+fn truncation() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 6, 1500)?;
+        run.written(a, 10)?;
+        run.truncate(a, 4)?;
+        run.durably(a, 1, 10)?;
+        run.durably(a, 2, 10)?;
+        run.maintain_late();
+        run.truncate(a, 3)?;
+        run.written(a, 10)?;
+        run.durably(a, 1, 10)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn records_deleted_from_the_start() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 6, 1500)?;
+        run.delete_records(a, 3)?;
+        run.maintain()?;
+        run.durably(a, 2, 1500)?;
+        // Its files are synced now, its data still is in the journal.
+        run.maintain_late();
+        run.delete_records(a, 6)?;
+        run.maintain()?;
+        run.durably(a, 1, 10)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn deleting_and_making_again() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let first = run.log("t", 1)?;
+        let other = run.log("u", 9)?;
+        run.durably(first, 2, 10)?;
+        run.durably(other, 1, 10)?;
+        run.delete(first)?;
+        let second = run.log("t", 2)?;
+        run.durably(second, 2, 10)?;
+        run.maintain_late();
+        run.delete(second)?;
+        run.durably(other, 1, 10)?;
+        run.maintain()?;
+        let third = run.log("t", 3)?;
+        run.durably(third, 1, 10)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_operating_systems_durability() {
+    let workload = |vfs: MemVfs, history: &mut History| -> Result<(), Failed> {
+        let mut run = Run::open(vfs.clone(), os(), history)?;
+        let a = run.log("a", 1)?;
+        run.written(a, 10)?;
+        run.maintain_late();
+        // One topic asks for more than the others.
+        let b = run.log_in("b", 2, Some(FlushMode::Sync))?;
+        run.durably(b, 2, 10)?;
+        run.written(a, 10)?;
+        run.close();
+        let mut run = Run::open(vfs, os(), history)?;
+        run.log("a", 1)?;
+        let b = run.log_in("b", 2, Some(FlushMode::Sync))?;
+        run.durably(b, 1, 10)?;
+        Ok(())
+    };
+    crash(workload);
+}
+
+#[test]
+fn a_crash_while_recovering_from_a_crash() {
+    let workload = |vfs: MemVfs, history: &mut History| -> Result<(), Failed> {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        let b = run.log("b", 2)?;
+        run.durably(a, 3, 1500)?;
+        run.durably(b, 1, 10)?;
+        run.maintain_late();
+        run.durably(a, 1, 1500)?;
+        run.delete(b)?;
+        let c = run.log("b", 3)?;
+        run.durably(c, 2, 10)?;
+        Ok(())
+    };
+    let outer = CrashPoints::new(MemVfs::new()).torn(1).step(7);
+    outer.run(workload, |vfs, history, _: &Crash| {
+        let before = history.clone();
+        let recovery = |vfs: MemVfs, _: &mut History| -> Result<(), Failed> {
+            let mut history = before.clone();
+            let run = Run::open(vfs, small(), &mut history)?;
+            for found in run.store.found() {
+                if let Some(topic_id) = found.topic_id {
+                    run.store
+                        .log(found.id, super::kit::log_options(Some(topic_id)))?;
+                }
+            }
+            Ok(())
+        };
+        let inner = CrashPoints::new(vfs).torn(1).step(3);
+        inner.run(recovery, |vfs, _, crash| check(&vfs, history, crash));
+    });
+}

@@ -82,19 +82,24 @@ pub(super) fn append(log: &Log, text: &str) -> Result<Appended, AppendError> {
     log.append(&[record(text, 10)], AppendOptions::default())
 }
 
-/// The values of all records below the log end.
-pub(super) fn values(log: &Log) -> Vec<String> {
-    let records = log.records_until(Offset::ZERO, Bound::LogEnd);
+/// The offsets and values of all records below the log end.
+pub(super) fn values(log: &Log) -> Vec<(i64, String)> {
     let start = log.ends().start;
+    let records = log.records_until(start, Bound::LogEnd);
     let records = records.map(|record| record.expect("the log can be read"));
     records
         .filter(|record| record.offset >= start)
         .map(|record| {
             let value = record.value.expect("the tests' records have a value");
             let text = String::from_utf8(value.to_vec()).unwrap();
-            text.trim_end_matches('.').to_owned()
+            (record.offset.get(), text.trim_end_matches('.').to_owned())
         })
         .collect()
+}
+
+/// The values of all records below the log end.
+pub(super) fn texts(log: &Log) -> Vec<String> {
+    values(log).into_iter().map(|(_, text)| text).collect()
 }
 
 /// Does background work until there is none left.

@@ -1,0 +1,364 @@
+//! What a workload did and was promised, and whether a store that was reopened keeps the promise.
+
+use std::fmt::Debug;
+
+use super::kit::{append, id, log_options, record, small, topic, values, world, written};
+use crate::vfs::{MemVfs, Vfs};
+use crate::{
+    AppendOptions, FlushMode, Log, LogId, Offset, Store, StoreOptions, Timestamp, TopicId,
+};
+
+/// What happened to each log, noted before and after each step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    logs: Vec<Past>,
+    /// The workload ends with its first error, so that nothing failed before the last step.
+    pub(super) strict: bool,
+}
+
+/// One log of one topic.
+#[derive(Clone, Debug)]
+struct Past {
+    name: &'static str,
+    topic: u8,
+    /// Every append that was begun, in order.
+    begun: Vec<Begun>,
+    count: u32,
+    /// Everything below this offset may be gone, and below `gone_for_sure` must be.
+    may_be_gone: i64,
+    gone_for_sure: i64,
+    deletion: Deletion,
+}
+
+/// An append of one record.
+#[derive(Clone)]
+struct Begun {
+    text: String,
+    /// The offset it got, once it is known.
+    offset: Option<i64>,
+    /// It was said to be durable.
+    promised: bool,
+}
+
+impl Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = if self.promised { "!" } else { "?" };
+        write!(f, "{}@{:?}{mark}", self.text, self.offset)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deletion {
+    None,
+    Begun,
+    Done,
+}
+
+/// A store at work, with its history.
+pub(super) struct Run<'h> {
+    pub(super) store: Store,
+    history: &'h mut History,
+    logs: Vec<Log>,
+}
+
+pub(super) type Failed = Box<dyn std::error::Error>;
+
+impl<'h> Run<'h> {
+    pub(super) fn open(
+        vfs: impl Vfs + 'static,
+        options: StoreOptions,
+        history: &'h mut History,
+    ) -> Result<Self, Failed> {
+        let opened = Store::open_in(world(vfs), super::kit::DIR, options)?;
+        Ok(Self {
+            store: opened.store,
+            history,
+            logs: Vec::new(),
+        })
+    }
+
+    /// Opens or makes the log `name` of topic `topic`; answers its place.
+    pub(super) fn log(&mut self, name: &'static str, number: u8) -> Result<usize, Failed> {
+        self.log_in(name, number, None)
+    }
+
+    pub(super) fn log_in(
+        &mut self,
+        name: &'static str,
+        number: u8,
+        flush: Option<FlushMode>,
+    ) -> Result<usize, Failed> {
+        let mut options = log_options(Some(topic(number)));
+        options.config.flush = flush;
+        let log = self.store.log(id(name), options)?;
+        let is_known = |past: &Past| past.name == name && past.topic == number;
+        let at = match self.history.logs.iter().position(is_known) {
+            Some(at) => at,
+            None => {
+                self.history.logs.push(Past {
+                    name,
+                    topic: number,
+                    begun: Vec::new(),
+                    count: 0,
+                    may_be_gone: 0,
+                    gone_for_sure: 0,
+                    deletion: Deletion::None,
+                });
+                self.history.logs.len() - 1
+            }
+        };
+        if at < self.logs.len() {
+            self.logs[at] = log;
+        } else {
+            assert_eq!(at, self.logs.len(), "logs are opened in their order");
+            self.logs.push(log);
+        }
+        Ok(at)
+    }
+
+    /// Appends `count` records of about `len` bytes, each durably.
+    pub(super) fn durably(&mut self, at: usize, count: usize, len: usize) -> Result<(), Failed> {
+        for _ in 0..count {
+            let index = self.begun(at, len, AppendOptions::default())?;
+            self.history.logs[at].begun[index].promised = true;
+        }
+        Ok(())
+    }
+
+    /// Appends a record without a promise.
+    pub(super) fn written(&mut self, at: usize, len: usize) -> Result<(), Failed> {
+        self.begun(at, len, written())?;
+        Ok(())
+    }
+
+    fn begun(&mut self, at: usize, len: usize, options: AppendOptions) -> Result<usize, Failed> {
+        let past = &mut self.history.logs[at];
+        let index = past.begun.len();
+        let text = format!("{}/{}/{}", past.name, past.topic, past.count);
+        past.count += 1;
+        past.begun.push(Begun {
+            text: text.clone(),
+            offset: None,
+            promised: false,
+        });
+        let appended = self.logs[at].append(&[record(&text, len)], options)?;
+        past_of(self.history, at).begun[index].offset = Some(appended.base_offset.get());
+        Ok(index)
+    }
+
+    /// Notes what a reader could see as durable.
+    pub(super) fn look(&mut self, at: usize) {
+        let durable = self.logs[at].ends().durable.get();
+        let below = |begun: &&mut Begun| begun.offset.is_some_and(|offset| offset < durable);
+        for begun in past_of(self.history, at).begun.iter_mut().filter(below) {
+            begun.promised = true;
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failed> {
+        let flushed = self.store.flush();
+        for at in 0..self.logs.len() {
+            self.look(at);
+        }
+        Ok(flushed?)
+    }
+
+    pub(super) fn truncate(&mut self, at: usize, to: i64) -> Result<(), Failed> {
+        let past = past_of(self.history, at);
+        let stays = |begun: &Begun| begun.offset.is_none_or(|offset| offset < to);
+        for begun in past.begun.iter_mut().filter(|begun| !stays(begun)) {
+            begun.promised = false;
+        }
+        self.logs[at].truncate_to(Offset::new(to))?;
+        past_of(self.history, at).begun.retain(stays);
+        Ok(())
+    }
+
+    pub(super) fn delete_records(&mut self, at: usize, to: i64) -> Result<(), Failed> {
+        let past = past_of(self.history, at);
+        past.may_be_gone = to;
+        self.logs[at].delete_records(Offset::new(to))?;
+        self.logs[at].ticket().wait()?;
+        past_of(self.history, at).gone_for_sure = to;
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, at: usize) -> Result<(), Failed> {
+        self.history.logs[at].deletion = Deletion::Begun;
+        self.store.delete(&id(self.history.logs[at].name))?;
+        self.history.logs[at].deletion = Deletion::Done;
+        Ok(())
+    }
+
+    /// Background work of the store and of each log, until there is none left.
+    pub(super) fn maintain(&mut self) -> Result<(), Failed> {
+        for log in &self.logs {
+            while log.maintain(Timestamp::new(0)).is_ok_and(|done| done.more) {}
+        }
+        while self.store.maintain(Timestamp::new(0)).more {}
+        Ok(())
+    }
+
+    /// A step at a time when everything is due.
+    pub(super) fn maintain_late(&mut self) {
+        for minutes in 1..3 {
+            while self.store.maintain(Timestamp::new(minutes * 60_000)).more {}
+        }
+    }
+
+    pub(super) fn close(self) -> bool {
+        self.store.close().clean
+    }
+}
+
+fn past_of(history: &mut History, at: usize) -> &mut Past {
+    &mut history.logs[at]
+}
+
+/// Reopens a store, holds it against the history, and uses it.
+pub(super) fn check(vfs: &MemVfs, history: &History, crash: &dyn Debug) {
+    let first = reopen(vfs, history, crash);
+    let files = partitions(vfs);
+    // What was found must be found again, with not a byte changed.
+    let again = reopen(vfs, history, crash);
+    assert_eq!(first, again, "a second open differs: {crash:?}");
+    assert!(
+        files == partitions(vfs),
+        "a second open writes otherwise: {crash:?}"
+    );
+    let store = open(vfs, crash);
+    let logs = open_all(&store, history, crash);
+    for log in &logs {
+        append(log, "after").unwrap_or_else(|e| panic!("{} is not usable: {e}", log.id()));
+    }
+    let report = store.close();
+    assert!(report.clean, "{report:?} {crash:?}");
+    drop((store, logs));
+    let store = open(vfs, crash);
+    assert!(store.was_clean());
+    let logs = open_all(&store, history, crash);
+    for (log, (_, before)) in logs.iter().zip(&first) {
+        let values: Vec<_> = values(log).into_iter().map(|(_, text)| text).collect();
+        let before: Vec<_> = before.iter().map(|(_, text)| text.clone()).collect();
+        assert_eq!(
+            values,
+            [before, vec!["after".to_owned()]].concat(),
+            "{crash:?}"
+        );
+    }
+}
+
+/// The files of all partitions.
+fn partitions(vfs: &MemVfs) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut files = super::kit::image(vfs);
+    files.retain(|path, _| path.contains("/kafka/"));
+    files
+}
+
+fn open(vfs: &MemVfs, crash: &dyn Debug) -> Store {
+    let opened = Store::open_in(world(vfs.clone()), super::kit::DIR, small());
+    let opened = opened.unwrap_or_else(|e| panic!("does not open: {e}, {crash:?}"));
+    let report = &opened.report;
+    let is_quiet = report.problems.is_empty()
+        && report.unreadable.is_empty()
+        && report.strangers.is_empty()
+        && report.missing.is_empty();
+    assert!(is_quiet, "{report:?} {crash:?}");
+    opened.store
+}
+
+type Values = Vec<((LogId, TopicId), Vec<(i64, String)>)>;
+
+/// Opens the store, checks every log that is there, and drops it as a kill would.
+fn reopen(vfs: &MemVfs, history: &History, crash: &dyn Debug) -> Values {
+    let store = open(vfs, crash);
+    let logs = open_all(&store, history, crash);
+    for past in &history.logs {
+        let log = logs
+            .iter()
+            .find(|log| *log.id() == id(past.name) && log.topic_id() == topic(past.topic));
+        match log {
+            Some(log) => past.check(log, history.strict, crash),
+            None => {
+                let is_promised = past.begun.iter().any(|begun| begun.promised);
+                assert!(
+                    !is_promised || past.deletion != Deletion::None,
+                    "{past:?} is gone: {crash:?}"
+                );
+            }
+        }
+    }
+    let values = |log: &Log| ((log.id().clone(), log.topic_id()), values(log));
+    logs.iter().map(values).collect()
+}
+
+/// Every log that the reopened store has.
+fn open_all(store: &Store, history: &History, crash: &dyn Debug) -> Vec<Log> {
+    let mut logs = Vec::new();
+    for found in store.found() {
+        let of_name = |past: &&Past| id(past.name) == found.id;
+        // A crash may leave a directory whose partition.metadata is not durable. Whoever knows
+        // the topics knows whose it is: the last one's of that name.
+        let last = history.logs.iter().rfind(of_name);
+        let topic_id = found
+            .topic_id
+            .or_else(|| last.map(|past| topic(past.topic)));
+        let is_known = |past: &Past| of_name(&past) && Some(topic(past.topic)) == topic_id;
+        assert!(
+            history.logs.iter().any(is_known),
+            "{found:?} is nobody's: {crash:?}"
+        );
+        let log = store.log(found.id.clone(), log_options(topic_id));
+        logs.push(log.unwrap_or_else(|e| panic!("{} does not open: {e}, {crash:?}", found.id)));
+    }
+    logs
+}
+
+impl Past {
+    fn check(&self, log: &Log, strict: bool, crash: &dyn Debug) {
+        assert_ne!(self.deletion, Deletion::Done, "{self:?} is back: {crash:?}");
+        if self.deletion == Deletion::Begun {
+            return;
+        }
+        let (start, end) = (log.ends().start.get(), log.ends().end.get());
+        assert!(
+            start >= self.gone_for_sure && start <= self.may_be_gone,
+            "{self:?} starts at {start}: {crash:?}"
+        );
+        let values = values(log);
+        let context = || format!("{self:?} has {values:?}: {crash:?}");
+        assert!(
+            values.iter().map(|(offset, _)| *offset).eq(start..end),
+            "{}",
+            context()
+        );
+        let mut begun = self.begun.iter();
+        for (offset, text) in &values {
+            // Each in its order, at most once, at the offset it got.
+            let found = begun.find(|begun| begun.text == *text);
+            let found = found.unwrap_or_else(|| panic!("{text} is new or moved: {}", context()));
+            assert!(
+                found.offset.is_none_or(|known| known == *offset),
+                "{}",
+                context()
+            );
+        }
+        for promised in self.begun.iter().filter(|begun| begun.promised) {
+            let is_there = promised.offset < Some(start)
+                || values.iter().any(|(_, text)| *text == promised.text);
+            assert!(is_there, "{promised:?} is lost: {}", context());
+        }
+        if strict {
+            // Nothing failed: what is there is all that was begun, up to some point.
+            let texts = values.iter().map(|(_, text)| text);
+            let all = self
+                .begun
+                .iter()
+                .filter(|begun| begun.offset >= Some(start));
+            let begun = all.map(|begun| &begun.text).take(values.len());
+            let last = self.begun.iter().rev().take(1).map(|begun| &begun.text);
+            let is_prefix = texts.clone().eq(begun.clone()) || texts.eq(begun.chain(last));
+            assert!(is_prefix, "{}", context());
+        }
+    }
+}
