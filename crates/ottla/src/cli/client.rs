@@ -39,7 +39,7 @@ pub(crate) const EARLIEST: i64 = -2;
 pub(crate) enum ClientError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    #[error("{doing} failed: {}", detail.as_deref().unwrap_or(code.message()))]
+    #[error("{doing} failed: {}", detail.as_deref().unwrap_or_else(|| code.message()))]
     Refused {
         doing: String,
         code: ErrorCode,

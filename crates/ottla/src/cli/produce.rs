@@ -155,7 +155,7 @@ impl<'a> Producer<'a> {
     }
 
     fn flush(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        for partition in self.pending.keys().copied().collect::<Vec<_>>() {
+        while let Some(partition) = self.pending.keys().next().copied() {
             self.send(client, partition)?;
         }
         Ok(())
