@@ -24,6 +24,8 @@ mod metadata;
 mod produce;
 pub(crate) mod producer_ids;
 mod security;
+#[cfg(test)]
+mod tests;
 mod topics;
 pub(crate) mod wire;
 
@@ -157,10 +159,7 @@ async fn handle_admin(context: &Context, request: Request) -> Reply {
             cluster::list_reassignments(context, &request).into()
         }
         Request::DescribeTopicPartitions(request) => {
-            match describe_topics::handle(context, &request) {
-                Ok(response) => response.into(),
-                Err(why) => Reply::Close(why),
-            }
+            describe_topics::handle(context, &request).into()
         }
         other => handle_security(context, &other),
     }
@@ -191,5 +190,3 @@ fn unserved(key: ApiKey) -> Reply {
 
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;

@@ -39,3 +39,6 @@ pub use session::{Principal, Session, Software};
 pub use settings::{InvalidSettings, Settings};
 pub use start::{StartError, start, start_blocking};
 pub use trace::{RequestLine, RequestTrace};
+
+#[cfg(test)] // where the filler of the protocol's tests looks for it
+use ottla_protocol::shape;

@@ -2,7 +2,7 @@
 
 use ottla_partition::metadata::Topic;
 use ottla_partition::metadata::controller::{
-    ApiError, ApiResult, ElectLeaders, ElectedTopic, ElectionType,
+    ApiError, ApiResult, ElectLeaders, ElectedTopic, ElectionType, RECORDS_PER_REQUEST_MAX,
 };
 use ottla_protocol::ErrorCode;
 use ottla_protocol::client::Uuid;
@@ -115,8 +115,17 @@ pub(crate) fn describe_quorum(
             .with_error_code(code.code())
             .with_error_message(Some(text(code.message())));
     }
+    // Kafka answers for its one partition only where that alone is asked for.
+    let asked = request.topics.iter().map(|topic| topic.partitions.len());
+    let alone = request.topics.len() == 1 && asked.sum::<usize>() == 1;
     let topic = |topic: &ottla_protocol::messages::DescribeQuorumTopic| {
-        let partition = |number| quorum_partition(context, &topic.topic_name, number);
+        let partition = |number| {
+            if alone && *topic.topic_name == *METADATA_TOPIC && number == 0 {
+                quorum_partition(context)
+            } else {
+                no_quorum(context, number)
+            }
+        };
         let partitions = topic
             .partitions
             .iter()
@@ -147,15 +156,19 @@ pub(crate) fn describe_quorum(
     answer.with_nodes(own.map(node).into_iter().collect())
 }
 
-/// The quorum of one partition: this node, as long as the cluster has only one controller.
-fn quorum_partition(context: &Context, topic: &str, number: i32) -> PartitionData {
-    let answer = PartitionData::default().with_partition_index(number);
-    if topic != METADATA_TOPIC || number != 0 {
-        let code = ErrorCode::UnknownTopicOrPartition;
-        return answer
-            .with_error_code(code.code())
-            .with_error_message(Some(text(code.message())));
+fn no_quorum(context: &Context, number: i32) -> PartitionData {
+    let code = ErrorCode::UnknownTopicOrPartition;
+    let answer = PartitionData::default()
+        .with_partition_index(number)
+        .with_error_code(code.code());
+    if context.version < 2 {
+        return answer;
     }
+    answer.with_error_message(Some(text(code.message())))
+}
+
+/// The quorum: this node, as long as the cluster has only one controller.
+fn quorum_partition(context: &Context) -> PartitionData {
     let (end, now) = (context.image.end().get(), context.now().get());
     let own = context.core.node_id();
     let mut voter = ReplicaState::default()
@@ -170,7 +183,7 @@ fn quorum_partition(context: &Context, topic: &str, number: i32) -> PartitionDat
     if let Some(directory) = directory.filter(|_| context.version >= 2) {
         voter = voter.with_replica_directory_id(Uuid::from_bytes(directory.to_bytes()));
     }
-    answer
+    PartitionData::default()
         .with_leader_id(WireBrokerId(own.get()))
         .with_leader_epoch(context.core.metadata().leader_epoch().get())
         .with_high_watermark(end)
@@ -181,13 +194,15 @@ pub(crate) async fn elect_leaders(
     context: &Context,
     request: &ElectLeadersRequest,
 ) -> ElectLeadersResponse {
-    // Version 0 has no place for a code of the whole request.
-    let refuse = |code: ErrorCode| match context.version {
-        0 => ElectLeadersResponse::default(),
-        _ => ElectLeadersResponse::default().with_error_code(code.code()),
-    };
+    let refuse = |error: ApiError| elect_none(context, request, &error);
     if !context.allows(AclOperation::Alter, Resource::Cluster) {
-        return refuse(ErrorCode::ClusterAuthorizationFailed);
+        return refuse(ErrorCode::ClusterAuthorizationFailed.into());
+    }
+    let named = request.topic_partitions.iter().flatten();
+    let named = named.map(|t| t.partitions.len()).sum::<usize>();
+    if named > RECORDS_PER_REQUEST_MAX {
+        let why = "Unable to perform excessively large batch operation.";
+        return refuse(ApiError::new(ErrorCode::PolicyViolation, why));
     }
     let topics = request.topic_partitions.as_ref();
     let topics = topics.map(|all| {
@@ -204,8 +219,31 @@ pub(crate) async fn elect_leaders(
             let results = topics.into_iter().map(election_result).collect();
             ElectLeadersResponse::default().with_replica_election_results(results)
         }
-        Err(error) => refuse(error.code),
+        Err(error) => refuse(error),
     }
+}
+
+/// The refusal of a whole request. Version 0 can say it only for each partition.
+fn elect_none(
+    context: &Context,
+    request: &ElectLeadersRequest,
+    error: &ApiError,
+) -> ElectLeadersResponse {
+    let (code, message) = verdict::<()>(&Err(error.clone()));
+    let refused = |number: &i32| {
+        PartitionResult::default()
+            .with_partition_id(*number)
+            .with_error_code(code)
+            .with_error_message(message.clone())
+    };
+    let topics = request.topic_partitions.iter().flatten().map(|topic| {
+        ReplicaElectionResult::default()
+            .with_topic(topic_name(topic.topic.as_str()))
+            .with_partition_result(topic.partitions.iter().map(refused).collect())
+    });
+    ElectLeadersResponse::default()
+        .with_error_code(if context.version == 0 { 0 } else { code })
+        .with_replica_election_results(topics.collect())
 }
 
 async fn elect(context: &Context, asked: ElectLeaders) -> ApiResult<Vec<ElectedTopic>> {
@@ -235,10 +273,10 @@ pub(crate) fn list_reassignments(
     request: &ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {
     if !context.allows(AclOperation::Describe, Resource::Cluster) {
-        let error = ApiError::from(ErrorCode::ClusterAuthorizationFailed);
+        let code = ErrorCode::ClusterAuthorizationFailed;
         return ListPartitionReassignmentsResponse::default()
-            .with_error_code(error.code.code())
-            .with_error_message(Some(text(error.message)));
+            .with_error_code(code.code())
+            .with_error_message(Some(text(code.message())));
     }
     let ongoing = |topic: &Topic, wanted: Option<&[i32]>| {
         let moving = topic.partitions.iter().filter(|(number, partition)| {

@@ -1,5 +1,7 @@
 //! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
 
+use std::collections::BTreeSet;
+
 use ottla_log::TopicName;
 use ottla_partition::metadata::config::ConfigEntry;
 use ottla_partition::metadata::controller::{
@@ -24,13 +26,28 @@ use crate::authorizer::{AclOperation, Resource};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
+const KINDS: &[i8] = &[TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
 
 pub(crate) fn describe(
     context: &Context,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
+    let kinds = request.resources.iter().map(|r| r.resource_type);
+    if kinds.clone().any(|kind| !KINDS.contains(&kind)) {
+        return refuse_all(request, ErrorCode::InvalidRequest);
+    }
+    let mut described = BTreeSet::new();
     let results = request.resources.iter().map(|resource| {
-        let found = entries(context, resource.resource_type, &resource.resource_name);
+        let (kind, name) = (resource.resource_type, &*resource.resource_name);
+        let found = if described.insert((kind, name)) {
+            entries(context, kind, name)
+        } else {
+            // Kafka describes it again. A few bytes would stand for many, as often as they come.
+            let why = "Each resource must appear at most once.";
+            Err(ApiError::new(ErrorCode::InvalidRequest, why))
+        };
         let (code, message) = verdict(&found);
         let shown = |entry: &&ConfigEntry| is_wanted(resource, entry.name);
         let all = found.unwrap_or_default();
@@ -46,6 +63,18 @@ pub(crate) fn describe(
             .with_configs(entries.collect())
     });
     DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// The answer to a request that asks for what no version knows: nothing of it is answered.
+fn refuse_all(request: &DescribeConfigsRequest, code: ErrorCode) -> DescribeConfigsResponse {
+    let refused = request.resources.iter().map(|resource| {
+        DescribeConfigsResult::default()
+            .with_error_code(code.code())
+            .with_error_message(Some(text(code.message())))
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone())
+    });
+    DescribeConfigsResponse::default().with_results(refused.collect())
 }
 
 /// Whether `key` was asked for: no list, and an empty one, ask for all.
@@ -64,11 +93,12 @@ fn entries(context: &Context, kind: i8, name: &str) -> ApiResult<Vec<ConfigEntry
             let checked = TopicName::new(name);
             checked.map_err(|e| ApiError::new(ErrorCode::InvalidTopicException, e.to_string()))?;
             if context.image.topic(name).is_none() {
-                return Err(ErrorCode::UnknownTopicOrPartition.into());
+                return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, ""));
             }
             Ok(context.config().describe_topic(name))
         }
         BROKER if name.is_empty() => Ok(context.config().describe_all_brokers()),
+        BROKER_LOGGER if name.is_empty() => Err(invalid("Broker id must not be empty".to_owned())),
         BROKER | BROKER_LOGGER => {
             let own = context.core.node_id().get();
             let wrong = "Broker id must be an integer, but it is:";
@@ -76,13 +106,13 @@ fn entries(context: &Context, kind: i8, name: &str) -> ApiResult<Vec<ConfigEntry
                 .parse()
                 .map_err(|_| invalid(format!("{wrong} {name}")))?;
             if id != own {
-                let expected = if kind == BROKER {
-                    " or empty string"
+                let or_all = if kind == BROKER {
+                    " or empty string,"
                 } else {
                     ""
                 };
                 let text =
-                    format!("Unexpected broker id, expected {own}{expected}, but received {name}");
+                    format!("Unexpected broker id, expected {own}{or_all} but received {name}");
                 return Err(invalid(text));
             }
             // The log filter is the process's, set at its start: no logger has a level of its own.
@@ -213,6 +243,7 @@ fn denied_alter(context: &Context, kind: i8, name: &str) -> Option<ErrorCode> {
 fn denied(context: &Context, operation: AclOperation, kind: i8, name: &str) -> Option<ErrorCode> {
     let (resource, code) = match kind {
         TOPIC => (Resource::Topic(name), ErrorCode::TopicAuthorizationFailed),
+        GROUP => (Resource::Group(name), ErrorCode::GroupAuthorizationFailed),
         _ => (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed),
     };
     (!context.allows(operation, resource)).then_some(code)

@@ -21,13 +21,16 @@ use crate::authorizer::{AclOperation, Resource, TOPIC_OPERATIONS};
 pub(crate) fn handle(
     context: &Context,
     request: &DescribeTopicPartitionsRequest,
-) -> Result<DescribeTopicPartitionsResponse, &'static str> {
+) -> DescribeTopicPartitionsResponse {
     let first = request
         .cursor
         .as_ref()
         .map(|c| (c.topic_name.to_string(), c.partition_index));
-    if first.as_ref().is_some_and(|(_, partition)| *partition < 0) {
-        return Err("the cursor of DescribeTopicPartitions names a negative partition");
+    if first
+        .as_ref()
+        .is_some_and(|cursor| !is_sound(request, cursor))
+    {
+        return refuse_all(request, ErrorCode::InvalidRequest);
     }
     let mut page = Page::new(context, request.response_partition_limit, first);
     if request.topics.is_empty() {
@@ -57,7 +60,32 @@ pub(crate) fn handle(
             }
         }
     }
-    Ok(page.answer())
+    page.answer()
+}
+
+/// Whether a page can begin there: at a partition, of a topic that is asked for.
+fn is_sound(request: &DescribeTopicPartitionsRequest, (topic, partition): &(String, i32)) -> bool {
+    let mut names = request.topics.iter().map(|t| t.name.as_str());
+    *partition >= 0 && (request.topics.is_empty() || names.any(|name| name == topic))
+}
+
+/// A refusal has its place at the topics that were named; where there are none nothing tells it.
+fn refuse_all(
+    request: &DescribeTopicPartitionsRequest,
+    code: ErrorCode,
+) -> DescribeTopicPartitionsResponse {
+    let refused = request
+        .topics
+        .iter()
+        .map(|topic| refused(&topic.name, code));
+    DescribeTopicPartitionsResponse::default().with_topics(refused.collect())
+}
+
+fn refused(name: &str, code: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic::default()
+        .with_error_code(code.code())
+        .with_name(Some(topic_name(name)))
+        .with_topic_authorized_operations(OPERATIONS_NOT_ASKED)
 }
 
 /// A page on its way.
@@ -92,28 +120,33 @@ impl<'a> Page<'a> {
     fn add_named(&mut self, name: &str) -> bool {
         if !self.context.allows_topic(AclOperation::Describe, name) {
             // Whether it exists is not for this peer to know.
-            self.refuse(name, ErrorCode::TopicAuthorizationFailed);
+            self.topics
+                .push(refused(name, ErrorCode::TopicAuthorizationFailed));
             return true;
         }
         match self.context.image.topic(name) {
             Some(topic) => self.add(&Arc::clone(topic)),
             None if TopicName::new(name).is_err() => {
-                self.refuse(name, ErrorCode::InvalidTopicException);
+                self.miss(name, ErrorCode::InvalidTopicException);
                 true
             }
             None => {
-                self.refuse(name, ErrorCode::UnknownTopicOrPartition);
+                self.miss(name, ErrorCode::UnknownTopicOrPartition);
                 true
             }
         }
     }
 
-    fn refuse(&mut self, name: &str, code: ErrorCode) {
-        let refused = DescribeTopicPartitionsResponseTopic::default()
-            .with_error_code(code.code())
-            .with_name(Some(topic_name(name)))
-            .with_topic_authorized_operations(OPERATIONS_NOT_ASKED);
-        self.topics.push(refused);
+    /// A topic that the peer may know of, and that is not there.
+    fn miss(&mut self, name: &str, code: ErrorCode) {
+        let bits = self.operations(name);
+        let missed = refused(name, code).with_topic_authorized_operations(bits);
+        self.topics.push(missed);
+    }
+
+    fn operations(&self, name: &str) -> i32 {
+        self.context
+            .allowed_bits(TOPIC_OPERATIONS, Resource::Topic(name))
     }
 
     fn add(&mut self, topic: &Topic) -> bool {
@@ -136,9 +169,7 @@ impl<'a> Page<'a> {
             partitions.push(self.partition(*number, partition));
             self.left -= 1;
         }
-        let bits = self
-            .context
-            .allowed_bits(TOPIC_OPERATIONS, Resource::Topic(name));
+        let bits = self.operations(name);
         let described = DescribeTopicPartitionsResponseTopic::default()
             .with_name(Some(topic_name(name)))
             .with_topic_id(uuid(topic.id))

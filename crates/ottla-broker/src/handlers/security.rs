@@ -18,6 +18,8 @@ use super::Context;
 use super::wire::{text, verdict};
 use crate::authorizer::{AclOperation, Resource};
 
+const NOT_CONFIGURED: &str = "No Authorizer is configured.";
+
 /// A plaintext listener has nothing to negotiate.
 pub(crate) fn sasl_handshake() -> SaslHandshakeResponse {
     SaslHandshakeResponse::default().with_error_code(ErrorCode::IllegalSaslState.code())
@@ -30,24 +32,25 @@ pub(crate) fn sasl_authenticate() -> SaslAuthenticateResponse {
         .with_error_message(Some(text(message)))
 }
 
-/// The answer to everything about ACLs.
-fn no_acls(context: &Context, operation: AclOperation) -> ApiError {
+/// The answer to everything about ACLs; `why` they cannot be asked for or altered.
+fn no_acls(context: &Context, operation: AclOperation, why: &str) -> ApiError {
     if context.allows(operation, Resource::Cluster) {
-        ApiError::new(ErrorCode::SecurityDisabled, "No Authorizer is configured.")
+        ApiError::new(ErrorCode::SecurityDisabled, why)
     } else {
         ErrorCode::ClusterAuthorizationFailed.into()
     }
 }
 
 pub(crate) fn describe_acls(context: &Context) -> DescribeAclsResponse {
-    let error = no_acls(context, AclOperation::Describe);
+    let why = "No Authorizer is configured on the broker";
+    let error = no_acls(context, AclOperation::Describe, why);
     DescribeAclsResponse::default()
         .with_error_code(error.code.code())
         .with_error_message(Some(text(error.message)))
 }
 
 pub(crate) fn create_acls(context: &Context, request: &CreateAclsRequest) -> CreateAclsResponse {
-    let error = no_acls(context, AclOperation::Alter);
+    let error = no_acls(context, AclOperation::Alter, NOT_CONFIGURED);
     let refused = AclCreationResult::default()
         .with_error_code(error.code.code())
         .with_error_message(Some(text(error.message)));
@@ -55,7 +58,7 @@ pub(crate) fn create_acls(context: &Context, request: &CreateAclsRequest) -> Cre
 }
 
 pub(crate) fn delete_acls(context: &Context, request: &DeleteAclsRequest) -> DeleteAclsResponse {
-    let error = no_acls(context, AclOperation::Alter);
+    let error = no_acls(context, AclOperation::Alter, NOT_CONFIGURED);
     let refused = DeleteAclsFilterResult::default()
         .with_error_code(error.code.code())
         .with_error_message(Some(text(error.message)));

@@ -1,150 +1,171 @@
+//! Handlers in a cluster of three brokers, of which this node is the first: for peers who may do
+//! everything and for peers who may do nothing.
+
+mod admin;
+mod any_request;
+mod denied;
+mod leaders;
+
 use std::sync::Arc;
 
-use ottla_protocol::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
-use ottla_protocol::messages::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, MetadataRequest,
+use ottla_partition::metadata::controller::{
+    Controller, CreateTopics, Decision, NewTopic, Registration,
 };
-use ottla_protocol::produce::{
-    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
-};
-use ottla_protocol::{ErrorCode, Request, Response, Seq, StrBytes};
+use ottla_partition::metadata::{BrokerEndpoint, SecurityProtocol};
+use ottla_partition::{BrokerId, DirectoryId, IncarnationId};
+use ottla_protocol::api::{self, Response};
+use ottla_protocol::client::Uuid;
+use ottla_protocol::{Checked, RequestHeader, StrBytes, encode_request, encode_response};
 
-use super::testing::{TOPIC, TOPIC_ID, context};
-use super::{handle, wire};
+use super::wire::uuid;
+use super::*;
 use crate::authorizer::{AllowAll, Authorizer, DenyAll};
-use crate::connection::Reply;
-use crate::runtime::Runtime;
+use crate::options::{BrokerOptions, Storage};
+use crate::running::RunningBroker;
+use crate::start::start_blocking;
 
-fn ask(request: impl Into<Request>, version: i16, authorizer: Arc<dyn Authorizer>) -> Response {
-    let context = context(version, authorizer);
-    let runtime = Runtime::shared().unwrap();
-    let reply = runtime.block_on(handle(context, request.into())).unwrap();
-    match reply {
-        Reply::Now(outgoing) => outgoing.response,
-        Reply::Later(later) => runtime.block_on(later).unwrap().response,
-        Reply::Nothing | Reply::Close(_) => panic!("no answer"),
+/// Led by this node: two partitions.
+const HERE: &str = "a";
+/// Led by the second broker: one partition.
+const THERE: &str = "topic-1";
+
+/// The cluster, and one peer of its first broker.
+struct Cluster {
+    broker: RunningBroker,
+    session: Arc<Session>,
+}
+
+impl Cluster {
+    fn open() -> Self {
+        Self::with(Arc::new(AllowAll))
+    }
+
+    fn denying() -> Self {
+        Self::with(Arc::new(DenyAll))
+    }
+
+    fn with(authorizer: Arc<dyn Authorizer>) -> Self {
+        let mut options = BrokerOptions::new(Storage::InMemory);
+        options.authorizer = authorizer;
+        let broker = start_blocking(options).expect("a broker in memory starts");
+        let session = Arc::new(Session::in_process());
+        // What waits for more to happen is answered at once.
+        session.hurry();
+        let cluster = Self { broker, session };
+        [2, 3].into_iter().for_each(|id| cluster.join(id));
+        cluster.create(HERE, &[&[1, 2], &[1, 3]]);
+        cluster.create(THERE, &[&[2, 1]]);
+        cluster
+    }
+
+    fn change<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(Controller<'_>) -> Decision<T> + Send + 'static,
+    ) -> T {
+        let change = self.core().metadata().change(decide);
+        let done = self.core().runtime().block_on(change);
+        done.expect("a test does not panic").expect("it is durable")
+    }
+
+    fn core(&self) -> &Arc<BrokerCore> {
+        &self.broker.core
+    }
+
+    fn join(&self, id: i32) {
+        let node = Registration {
+            broker_id: BrokerId::new(id),
+            incarnation_id: IncarnationId::from_bytes([id as u8; 16]),
+            endpoints: vec![BrokerEndpoint {
+                name: "PLAINTEXT".to_owned(),
+                host: format!("broker-{id}"),
+                port: 9090 + id as u16,
+                security_protocol: SecurityProtocol::Plaintext,
+            }],
+            features: Vec::new(),
+            rack: None,
+            log_dirs: vec![DirectoryId::from_bytes([id as u8; 16])],
+        };
+        let epoch = self.change(move |c| c.register_broker(&node, true, false));
+        let epoch = epoch.expect("nobody has this id");
+        let unfenced = self.change(move |c| c.unfence_broker(BrokerId::new(id), epoch));
+        unfenced.expect("the epoch is right");
+    }
+
+    fn create(&self, name: &str, replicas: &[&[i32]]) {
+        let ids = |ids: &&[i32]| ids.iter().copied().map(BrokerId::new).collect();
+        let mut topic = NewTopic::new(name);
+        topic.assignments = (0..).zip(replicas.iter().map(ids)).collect();
+        let asked = CreateTopics {
+            topics: vec![topic],
+            validate_only: false,
+        };
+        let entropy = self.core().entropy();
+        let created = self.change(move |c| c.create_topics(&asked, &*entropy));
+        assert!(created.iter().all(|t| t.result.is_ok()), "{created:?}");
+    }
+
+    fn topic_id(&self, name: &str) -> Uuid {
+        let image = self.core().metadata().image();
+        image.topic(name).map_or(Uuid::nil(), |t| uuid(t.id))
+    }
+
+    /// The answer to `request` as it arrives in `version`, which can be written in that version;
+    /// `None` where none is wanted, or the connection's end is the answer.
+    fn ask(&self, version: i16, request: impl Into<Request>) -> Option<Response> {
+        let (header, request) = over_the_wire(version, &request.into());
+        let api = header.api();
+        let context = Context {
+            core: Arc::clone(self.core()),
+            session: Arc::clone(&self.session),
+            image: self.core().metadata().image(),
+            version,
+            client_id: None,
+        };
+        let answer = self.core().runtime().block_on(async move {
+            match handle(context, request).await {
+                Reply::Now(outgoing) => Ok(Some(outgoing)),
+                Reply::Later(later) => Ok(Some(later.await)),
+                Reply::Nothing => Ok(None),
+                Reply::Close(why) => Err(why),
+            }
+        });
+        let response = match answer.expect("a handler does not panic") {
+            Ok(outgoing) => outgoing?.response,
+            // What asks for no answer learns of its failure in no other way.
+            Err(_) if api.key == ApiKey::Produce => return None,
+            Err(why) => panic!("{} v{version} closes the connection: {why}", api.name()),
+        };
+        let encoded = encode_response(&header, &response);
+        encoded.unwrap_or_else(|e| panic!("{} v{version}: {e}: {response:?}", api.name()));
+        Some(response)
     }
 }
 
-/// The partitions 0, 1 and 2, which the brokers 1, 2 and 3 lead.
-fn fetch() -> FetchRequest {
-    let partition = |partition| FetchPartition {
-        partition,
-        partition_max_bytes: 1 << 20,
-        ..FetchPartition::default()
+/// What arrives of `request` in `version`.
+fn over_the_wire(version: i16, request: &Request) -> (RequestHeader, Request) {
+    let header = RequestHeader {
+        api_key: request.key(),
+        api_version: version,
+        correlation_id: 1,
+        client_id: None,
     };
-    FetchRequest {
-        topics: Seq::from([FetchTopic {
-            topic_id: wire::uuid(TOPIC_ID),
-            partitions: (0..3).map(partition).collect(),
-            ..FetchTopic::default()
-        }]),
-        ..FetchRequest::default()
-    }
+    let frame = encode_request(&header, request).expect("the version can say it");
+    let (header, body) = RequestHeader::decode(&frame.slice(4..)).expect("it is a header");
+    let request = Checked::new(&header, body).and_then(Checked::decode);
+    (header, request.expect("it is a request"))
 }
 
-fn fetched(response: &FetchResponse) -> Vec<i16> {
-    let partitions = response.responses.iter().flat_map(|t| &t.partitions);
-    partitions.map(|p| p.error_code).collect()
+/// Asks and takes the response out of its variant.
+macro_rules! ask {
+    ($cluster:expr, $version:expr, $api:ident, $request:expr) => {
+        match $cluster.ask($version, Request::$api($request)) {
+            Some(Response::$api(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    };
 }
+use ask;
 
-fn produce() -> ProduceRequest {
-    let records = ottla_log::build_batch(
-        &[ottla_log::Record::new("value")],
-        &ottla_log::BatchOptions::default(),
-    );
-    let records = records.unwrap();
-    let partition = |index| PartitionProduceData {
-        index,
-        records: Some(records.clone()),
-    };
-    ProduceRequest {
-        acks: -1,
-        timeout_ms: 1000,
-        topic_data: Seq::from([TopicProduceData {
-            topic_id: wire::uuid(TOPIC_ID),
-            partition_data: (0..3).map(partition).collect(),
-            ..TopicProduceData::default()
-        }]),
-        ..ProduceRequest::default()
-    }
-}
-
-fn produced(response: &ProduceResponse) -> Vec<i16> {
-    let partitions = response
-        .responses
-        .iter()
-        .flat_map(|t| &t.partition_responses);
-    partitions.map(|p| p.error_code).collect()
-}
-
-const MOVED: i16 = ErrorCode::NotLeaderOrFollower as i16;
-const DENIED: i16 = ErrorCode::TopicAuthorizationFailed as i16;
-
-#[test]
-fn produce_names_the_leaders_elsewhere() {
-    let Response::Produce(response) = ask(produce(), 13, Arc::new(AllowAll)) else {
-        panic!("another response");
-    };
-    assert_eq!(produced(&response), [0, MOVED, MOVED]);
-    let hints = response
-        .responses
-        .iter()
-        .flat_map(|t| &t.partition_responses);
-    let hints: Vec<_> = hints.map(|p| p.current_leader.leader_id).collect();
-    assert_eq!(hints, [-1, 2, 3]);
-    let endpoints: Vec<_> = response
-        .node_endpoints
-        .iter()
-        .map(|n| n.host.as_str())
-        .collect();
-    assert_eq!(endpoints, ["broker-2", "broker-3"]);
-}
-
-#[test]
-fn fetch_names_the_leaders_elsewhere() {
-    let Response::Fetch(response) = ask(fetch(), 17, Arc::new(AllowAll)) else {
-        panic!("another response");
-    };
-    assert_eq!(fetched(&response), [0, MOVED, MOVED]);
-    assert_eq!(response.node_endpoints.len(), 2);
-}
-
-#[test]
-fn who_may_nothing_writes_and_reads_nothing() {
-    let Response::Produce(response) = ask(produce(), 13, Arc::new(DenyAll)) else {
-        panic!("another response");
-    };
-    assert_eq!(produced(&response), [DENIED; 3]);
-    assert!(response.node_endpoints.is_empty(), "told of brokers");
-    let Response::Fetch(response) = ask(fetch(), 17, Arc::new(DenyAll)) else {
-        panic!("another response");
-    };
-    assert_eq!(fetched(&response), [DENIED; 3]);
-}
-
-#[test]
-fn who_may_nothing_sees_no_topic() {
-    let all = MetadataRequest::default();
-    let Response::Metadata(response) = ask(all, 12, Arc::new(DenyAll)) else {
-        panic!("another response");
-    };
-    assert!(response.topics.is_empty());
-    assert_eq!(response.brokers.len(), 3);
-    let asked = ListOffsetsRequest {
-        replica_id: -1,
-        topics: Seq::from([ListOffsetsTopic {
-            name: StrBytes::from_static_str(TOPIC),
-            partitions: Seq::from([ListOffsetsPartition {
-                timestamp: -1,
-                ..ListOffsetsPartition::default()
-            }]),
-        }]),
-        ..ListOffsetsRequest::default()
-    };
-    let Response::ListOffsets(response) = ask(asked, 7, Arc::new(DenyAll)) else {
-        panic!("another response");
-    };
-    let partition = &response.topics[0].partitions[0];
-    assert_eq!((partition.error_code, partition.offset), (DENIED, -1));
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
 }

@@ -112,23 +112,26 @@ pub(crate) async fn delete(
     context: &Context,
     request: &DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
-    let mut asked: Vec<DeleteTopic> = Vec::new();
-    asked.extend(
-        request
-            .topic_names
-            .iter()
-            .map(|name| DeleteTopic::by_name(name.as_str())),
-    );
-    asked.extend(request.topics.iter().map(|topic| DeleteTopic {
+    let names = request
+        .topic_names
+        .iter()
+        .map(|name| DeleteTopic::by_name(name.as_str()));
+    let topics = request.topics.iter().map(|topic| DeleteTopic {
         name: topic.name.as_ref().map(ToString::to_string),
         ..DeleteTopic::by_id(topic_id(&topic.topic_id))
-    }));
+    });
+    let mut asked: Vec<DeleteTopic> = names.chain(topics).collect();
+    let every_topic = context.allows(AclOperation::Delete, Resource::Cluster);
     for topic in &mut asked {
         let by_id = || Some(context.image.topic_by_id(topic.topic_id)?.name.to_string());
-        if let Some(name) = topic.name.clone().or_else(by_id) {
-            topic.may_describe = context.allows_topic(AclOperation::Describe, &name);
-            topic.may_delete = context.allows_topic(AclOperation::Delete, &name);
-        }
+        let name = topic.name.clone().or_else(by_id);
+        // An id that is not there now may be there when the controller decides.
+        let may = |operation| {
+            let of_topic = |name: &String| context.allows_topic(operation, name);
+            every_topic || name.as_ref().is_some_and(of_topic)
+        };
+        topic.may_describe = may(AclOperation::Describe);
+        topic.may_delete = may(AclOperation::Delete);
     }
     let refuse = |error: &ApiError| {
         let refused = |topic: &DeleteTopic| DeletedTopic {
@@ -174,7 +177,7 @@ fn deletion_allowed(context: &Context) -> ApiResult<()> {
     } else {
         ErrorCode::TopicDeletionDisabled
     };
-    Err(ApiError::new(code, "Topic deletion is disabled."))
+    Err(ApiError::new(code, ""))
 }
 
 pub(crate) async fn create_partitions(

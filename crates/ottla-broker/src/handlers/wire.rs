@@ -32,11 +32,19 @@ pub(crate) fn brokers(ids: &[BrokerId]) -> Vec<WireBrokerId> {
     ids.iter().map(|id| WireBrokerId(id.get())).collect()
 }
 
+/// The longest text of a refusal. Texts repeat what a client sent; a longer one may not fit its
+/// field, and the client has it already.
+const REFUSAL_LEN_MAX: usize = 1024;
+
 /// The code and, where there is one, the text of a result.
 pub(crate) fn verdict<T>(result: &ApiResult<T>) -> (i16, Option<StrBytes>) {
     match result {
         Ok(_) => (ErrorCode::None.code(), None),
-        Err(ApiError { code, message }) => (code.code(), Some(text(message.as_str()))),
+        Err(ApiError { code, message }) => {
+            let shown = message.floor_char_boundary(REFUSAL_LEN_MAX);
+            let shown = message.get(..shown).filter(|shown| !shown.is_empty());
+            (code.code(), shown.map(text))
+        }
     }
 }
 

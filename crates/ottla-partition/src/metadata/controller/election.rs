@@ -1,5 +1,6 @@
 //! Electing leaders on request.
 
+use ottla_log::TopicName;
 use ottla_protocol::ErrorCode;
 
 use super::change::{Change, Election};
@@ -109,7 +110,8 @@ impl Controller<'_> {
         let topic = self
             .image
             .topic(name)
-            .ok_or_else(|| unknown(format!("No such topic as {name}")))?;
+            // Said for each of its partitions: never more than a name can be.
+            .ok_or_else(|| unknown(format!("No such topic as {}", shortened(name))))?;
         let partition = topic
             .partition(number)
             .ok_or_else(|| unknown(format!("No such partition as {name}-{number}")))?;
@@ -148,4 +150,10 @@ impl Controller<'_> {
             .into()),
         }
     }
+}
+
+/// As much of a client's text as a topic's name may have.
+fn shortened(name: &str) -> &str {
+    let length = name.floor_char_boundary(TopicName::LEN_MAX);
+    name.get(..length).unwrap_or_default()
 }

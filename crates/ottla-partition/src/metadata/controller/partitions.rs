@@ -56,7 +56,7 @@ impl Controller<'_> {
             } else if topic.may_alter {
                 self.add_partitions(topic, entropy, &mut records)
             } else {
-                Err(ErrorCode::TopicAuthorizationFailed.into())
+                Err(ApiError::new(ErrorCode::TopicAuthorizationFailed, ""))
             };
             outcome.push(CreatedPartitions {
                 topic: topic.topic.clone(),
