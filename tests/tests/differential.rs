@@ -25,7 +25,7 @@ fn ask(group: &Group) -> Vec<String> {
         .expect("an address")
         .next();
     let found = differences(group, address.expect("a listener"));
-    broker.shutdown_blocking();
+    drop(broker);
     found.unwrap_or_else(|error| vec![error.to_string()])
 }
 

@@ -109,6 +109,48 @@ async fn assemble(
     register(&metadata, &store, &options, &listeners).await?;
     let failing = stopper.clone();
     metadata.on_failure(move |_| failing.abandon());
+    let flush = options.flush;
+    let dir = match &options.storage {
+        Storage::InMemory => None,
+        Storage::Dir(dir) | Storage::Vfs(_, dir) => Some(dir.clone()),
+    };
+    let core = core(
+        &runtime,
+        options,
+        timer.clone(),
+        listeners,
+        &store,
+        metadata,
+    );
+    let tasks = Tasks::default();
+    if !store.was_clean() {
+        let (checked, until) = (Arc::clone(&core), stop.clone());
+        tasks.spawn(&runtime, async move { checked.open_pending(until).await });
+    }
+    let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
+    let maintained = maintenance::run(runtime.clone(), store.clone(), timer, stop);
+    tasks.spawn(&runtime, maintained);
+    Ok(RunningBroker {
+        core,
+        store,
+        dir,
+        flush,
+        stopper,
+        tasks,
+        sockets,
+        _flusher: flusher,
+    })
+}
+
+/// What all parts of the broker share.
+fn core(
+    runtime: &Arc<Runtime>,
+    options: BrokerOptions,
+    timer: Timer,
+    listeners: Vec<Listener>,
+    store: &Store,
+    metadata: Metadata,
+) -> Arc<BrokerCore> {
     let limits = Arc::new(options.limits);
     let node_id = BrokerId::new(options.node_id);
     let partitions = Arc::new(Partitions::new(
@@ -121,8 +163,8 @@ async fn assemble(
     ));
     let of_metadata = Arc::clone(&partitions);
     metadata.on_publish(move |old, new| of_metadata.apply(old, new));
-    let core = Arc::new(BrokerCore {
-        runtime: Arc::clone(&runtime),
+    Arc::new(BrokerCore {
+        runtime: Arc::clone(runtime),
         node_id,
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
@@ -133,32 +175,11 @@ async fn assemble(
         at_start: options.config,
         listeners,
         authorizer: options.authorizer,
-        timer: timer.clone(),
+        timer,
         entropy: options.entropy,
         metadata,
         trace: options.trace,
         complaints: LogGate::default(),
-    });
-    let tasks = Tasks::default();
-    if !store.was_clean() {
-        let (checked, until) = (Arc::clone(&core), stop.clone());
-        tasks.spawn(&runtime, async move { checked.open_pending(until).await });
-    }
-    let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
-    let maintained = maintenance::run(runtime.clone(), store.clone(), timer, stop);
-    tasks.spawn(&runtime, maintained);
-    Ok(RunningBroker {
-        core,
-        store,
-        dir: match options.storage {
-            Storage::InMemory => None,
-            Storage::Dir(dir) | Storage::Vfs(_, dir) => Some(dir),
-        },
-        flush: options.flush,
-        stopper,
-        tasks,
-        sockets,
-        _flusher: flusher,
     })
 }
 

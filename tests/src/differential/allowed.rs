@@ -218,7 +218,10 @@ impl Values {
         match self {
             // Below the whole answer only: it is compared field by field first.
             Any => !kafka.is_object() || !ours.is_object(),
-            Are(theirs, mine) => kafka.to_string() == *theirs && ours.to_string() == *mine,
+            Are(theirs, mine) => {
+                let (kafka, ours) = (kafka.to_string(), ours.to_string());
+                kafka == *theirs && ours == *mine
+            }
             Part(key) => match (kafka.as_array(), ours.as_array()) {
                 (Some(theirs), Some(mine)) => mine.iter().all(|element| {
                     let same = |other: &&Value| other[key] == element[key];

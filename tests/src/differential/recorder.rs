@@ -109,7 +109,7 @@ impl Recorder {
     }
 
     /// Sends bytes as a frame's content and records what came back, as hexadecimal digits. The
-    /// correlation id must be [`correlation`].
+    /// correlation id must be the one this recorder counts.
     ///
     /// # Errors
     /// When the broker neither answers nor closes.
