@@ -4,6 +4,7 @@ mod authorizer;
 mod budget;
 mod connection;
 mod core;
+mod embed;
 mod features;
 mod flusher;
 mod gate;
@@ -30,6 +31,10 @@ mod timer;
 mod trace;
 
 pub use authorizer::{AclOperation, AllowAll, Authorizer, DenyAll, Resource};
+pub use embed::{
+    AppendError, CreateTopicError, Isolation, NewTopic, PartitionEnds, PartitionError, ReadError,
+    RecordStream, Records, Topic,
+};
 pub use limits::Limits;
 pub use listener::{AdvertiseSpec, InvalidEndpoint, ListenHost, ListenerSpec};
 pub use local::LocalConnection;

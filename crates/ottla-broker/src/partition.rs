@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ottla_log::{
-    AppendError, Appended, BatchSlice, Bound, Ends, LeaderAppend, LeaderEpoch, Log, LogId,
-    LogObserver, Offset, ReadError, StorageError, TopicId, ValidBatches,
+    AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend, LeaderEpoch, Log,
+    LogId, LogObserver, Offset, ReadError, StorageError, TopicId, ValidBatches,
 };
 use ottla_partition::metadata::Partition as Registration;
 use ottla_partition::partition::{
@@ -144,9 +144,20 @@ impl Partition {
 
     /// Appends a client's batches.
     pub(crate) fn append(&self, batches: ValidBatches, acks: Acks) -> Result<Appended, Refusal> {
+        self.append_if(Condition::Any, batches, acks)
+    }
+
+    /// Appends a client's batches if `condition` holds.
+    pub(crate) fn append_if(
+        &self,
+        condition: Condition,
+        batches: ValidBatches,
+        acks: Acks,
+    ) -> Result<Appended, Refusal> {
         let _term = self.term.read();
         let epoch = self.driven.lock().replica.check_append(acks)?;
-        let context = LeaderAppend::new(self.timer.now(), epoch);
+        let mut context = LeaderAppend::new(self.timer.now(), epoch);
+        context.condition = condition;
         let appended = self.log.append_as_leader(batches, &context)?;
         self.drive(|replica, now| replica.appended(now, appended.end));
         Ok(appended)

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use ottla_broker::{ListenerInfo, RunningBroker, ShutdownReport};
+use ottla_broker::{
+    CreateTopicError, ListenerInfo, NewTopic, RunningBroker, ShutdownReport, Topic,
+};
 
 use crate::BrokerBuilder;
 
@@ -44,6 +46,29 @@ impl Broker {
     #[must_use]
     pub fn cluster_id(&self) -> &str {
         self.running.cluster_id()
+    }
+
+    /// Creates a topic. It is durable, and can be written to, when this returns. May be awaited on
+    /// any executor.
+    ///
+    /// # Errors
+    /// [`CreateTopicError`].
+    pub async fn create_topic(&self, topic: NewTopic) -> Result<Topic, CreateTopicError> {
+        self.running.create_topic(topic).await
+    }
+
+    /// As [`Broker::create_topic`], and blocks the calling thread, whatever thread that is.
+    ///
+    /// # Errors
+    /// [`CreateTopicError`].
+    pub fn create_topic_blocking(&self, topic: NewTopic) -> Result<Topic, CreateTopicError> {
+        self.running.create_topic_blocking(topic)
+    }
+
+    /// The topic `name`, if there is one.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<Topic> {
+        self.running.topic(name)
     }
 
     /// Ends the broker cleanly: requests in hand finish, everything is made durable, and the next

@@ -2,17 +2,25 @@
 //! its entropy and its disk in the caller's hand.
 //!
 //! ```
-//! use ottla::Broker;
+//! use ottla::{AppendOptions, Broker, Isolation, NewTopic, Offset, Record};
 //!
 //! let broker = Broker::builder().in_memory().start_blocking()?;
-//! // Any Kafka client connects to this:
-//! println!("{}", broker.bootstrap_servers());
-//! # Ok::<(), ottla::StartError>(())
+//! let orders = broker.create_topic_blocking(NewTopic::new("orders").partitions(3))?;
+//! // Any Kafka client connects to broker.bootstrap_servers(); or, without a socket:
+//! let created = Record::new("created").with_key("o-1");
+//! orders.append_blocking(0, &[created], AppendOptions::default())?;
+//! for record in orders.read_blocking(0, Offset::ZERO, Isolation::ReadCommitted)? {
+//!     assert_eq!(record?.value.as_deref(), Some(&b"created"[..]));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Everything that waits is there twice: `async` for any executor, and `_blocking` for any thread,
+//! also one that drives an executor.
+//!
 //! A broker runs on a runtime of its own, which all brokers of a process share: it starts from any
-//! async runtime or none. [`Broker::shutdown`] ends it cleanly; dropped, it ends at once, as after a
-//! kill, without blocking the thread that drops it.
+//! async runtime or none. [`Broker::shutdown`] ends it cleanly; dropped, it ends at once, as after
+//! a kill, without blocking the thread that drops it.
 
 mod broker;
 mod builder;
@@ -21,8 +29,11 @@ pub mod cli;
 
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
-pub use ottla_broker::{ListenerInfo, ShutdownReport};
+pub use ottla_broker::{
+    AppendError, CreateTopicError, Isolation, ListenerInfo, NewTopic, PartitionEnds,
+    PartitionError, ReadError, RecordStream, Records, ShutdownReport, Topic,
+};
 pub use ottla_log::{
-    Clock, Entropy, FlushMode, Header, Offset, OwnedRecord, Record, SeededEntropy, SystemClock,
-    TestClock, Timestamp,
+    AppendOptions, Appended, Clock, Codec, Condition, Durability, Entropy, FlushMode, Header,
+    Offset, OwnedRecord, Record, SeededEntropy, SystemClock, TestClock, Timestamp, vfs,
 };
