@@ -3,7 +3,7 @@
 use crate::step::cargo;
 
 /// The programs of the `benches` package, by the name to ask for them.
-const BENCHES: &[&str] = &["flush-rounds", "start", "footprint"];
+const BENCHES: &[&str] = &["start", "footprint"];
 
 /// Builds and runs the benchmark `name`.
 ///
