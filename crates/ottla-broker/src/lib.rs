@@ -29,6 +29,7 @@ mod stream;
 mod tasks;
 mod timer;
 mod trace;
+mod upkeep;
 
 pub use authorizer::{AclOperation, AllowAll, Authorizer, DenyAll, Resource};
 pub use embed::{

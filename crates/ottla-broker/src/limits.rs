@@ -28,7 +28,7 @@ pub struct Limits {
     /// New connections a second from addresses other than loopback ones
     /// (`max.connection.creation.rate`); more wait in the listener's queue.
     pub connection_rate_max: u32,
-    /// File descriptors that connections leave to storage.
+    /// File descriptors of the process that connections leave to storage and everything else.
     pub reserved_files: usize,
 
     /// Requests of one connection that may be appended but unanswered.
@@ -54,8 +54,6 @@ pub struct Limits {
     pub fetch_session_partitions_max: usize,
     /// Topics that one Metadata request may create.
     pub auto_create_topics_max: usize,
-    /// Characters of a client's own text (client id, software name) that one log line repeats.
-    pub log_text_max: usize,
 }
 
 impl Default for Limits {
@@ -67,7 +65,7 @@ impl Default for Limits {
             connections_max: 4096,
             connections_per_address_max: 512,
             connection_rate_max: 200,
-            reserved_files: 128,
+            reserved_files: 640,
             window_requests_max: 1024,
             window_bytes_max: 16 * MIB,
             first_header_timeout: Duration::from_secs(5),
@@ -78,7 +76,6 @@ impl Default for Limits {
             fetch_sessions_max: 1000,
             fetch_session_partitions_max: 200_000,
             auto_create_topics_max: 100,
-            log_text_max: 100,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ottla_log::{MaintenanceAlarm, Store};
 use tokio::sync::Notify;
 
+use crate::partitions::Partitions;
 use crate::runtime::Runtime;
 use crate::stop::Stop;
 use crate::timer::Timer;
@@ -22,8 +23,19 @@ impl MaintenanceAlarm for Alarm {
     }
 }
 
-/// Maintains `store` until told to stop.
-pub(crate) async fn run(runtime: Arc<Runtime>, store: Store, timer: Timer, mut stop: Stop) {
+/// Maintains the store of `partitions`, and the logs among them, until told to stop.
+pub(crate) async fn run(
+    runtime: Arc<Runtime>,
+    partitions: Arc<Partitions>,
+    timer: Timer,
+    stop: Stop,
+) {
+    let store = of_store(&runtime, partitions.store(), &timer, stop.clone());
+    let logs = partitions.upkeep().run(&runtime, &timer, stop);
+    tokio::join!(store, logs);
+}
+
+async fn of_store(runtime: &Runtime, store: &Store, timer: &Timer, mut stop: Stop) {
     let alarm = Arc::new(Alarm::default());
     store.set_alarm(Some(Arc::<Alarm>::clone(&alarm)));
     loop {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ottla_log::{
     AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend, LeaderEpoch, Log,
-    LogId, LogObserver, Offset, ReadError, StorageError, TopicId, ValidBatches,
+    LogId, LogObserver, Offset, ReadError, StorageError, Timestamp, TopicId, ValidBatches,
 };
 use ottla_partition::metadata::Partition as Registration;
 use ottla_partition::partition::{
@@ -24,10 +24,12 @@ use parking_lot::{Mutex, RwLock};
 use crate::gate::{Gate, Place};
 use crate::interest::{Interest, Watchers};
 use crate::timer::{Deadline, Timer};
+use crate::upkeep::Upkeep;
 
 /// One partition on this broker.
 #[derive(Debug)]
 pub(crate) struct Partition {
+    me: Weak<Self>,
     topic_id: TopicId,
     log: Log,
     timer: Timer,
@@ -38,6 +40,9 @@ pub(crate) struct Partition {
     high_watermark: AtomicI64,
     watchers: Watchers,
     is_replicated: AtomicBool,
+    upkeep: Arc<Upkeep>,
+    /// Whether somebody will look after the log.
+    is_looked_after: AtomicBool,
 }
 
 /// The machine and who waits for its answers.
@@ -76,12 +81,16 @@ impl Partition {
         config: ReplicaConfig,
         registration: &Registration,
         timer: Timer,
+        upkeep: &Arc<Upkeep>,
     ) -> Arc<Self> {
         let ends = log.ends();
         // Nothing of an earlier run is known to be committed but what the log itself says; a
         // leader without followers raises it to that when it is registered.
         let replica = Replica::new(node, config, machine_ends(ends), ends.start);
-        let partition = Arc::new(Self {
+        let partition = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            upkeep: Arc::clone(upkeep),
+            is_looked_after: AtomicBool::new(false),
             topic_id: log.topic_id(),
             timer,
             high_watermark: AtomicI64::new(replica.high_watermark().get()),
@@ -160,6 +169,9 @@ impl Partition {
         context.condition = condition;
         let appended = self.log.append_as_leader(batches, &context)?;
         self.drive(|replica, now| replica.appended(now, appended.end));
+        if !self.is_looked_after.swap(true, Ordering::Relaxed) {
+            self.look_after(Upkeep::appended);
+        }
         Ok(appended)
     }
 
@@ -240,6 +252,23 @@ impl Partition {
         });
         self.watchers.changed();
         low
+    }
+
+    /// Files of segments left the log and are to go.
+    pub(crate) fn left_files(&self) {
+        self.is_looked_after.store(true, Ordering::Relaxed);
+        self.look_after(Upkeep::plan);
+    }
+
+    fn look_after(&self, plan: impl FnOnce(&Upkeep, &Arc<Self>, Timestamp)) {
+        if let Some(me) = self.me.upgrade() {
+            plan(&self.upkeep, &me, self.timer.now());
+        }
+    }
+
+    /// Nothing of the log is due before its next append.
+    pub(crate) fn left_alone(&self) {
+        self.is_looked_after.store(false, Ordering::Relaxed);
     }
 
     /// The cluster registered the partition anew.

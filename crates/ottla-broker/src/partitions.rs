@@ -22,6 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::partition::Partition;
 use crate::runtime::{self, Runtime};
 use crate::timer::Timer;
+use crate::upkeep::Upkeep;
 
 /// Parts of the map of open partitions, so that two workers seldom want the same lock.
 const SHARDS: usize = 16;
@@ -37,6 +38,7 @@ pub(crate) struct Partitions {
     at_start: BrokerConfig,
     timer: Timer,
     entropy: Arc<dyn Entropy>,
+    upkeep: Arc<Upkeep>,
     shards: [Shard; SHARDS],
     /// Logs that were on the disk at start and have not been opened.
     unopened: Mutex<BTreeSet<LogId>>,
@@ -70,6 +72,7 @@ impl Partitions {
             at_start,
             timer,
             entropy,
+            upkeep: Arc::default(),
             shards: Default::default(),
             unopened: Mutex::new(unopened),
         }
@@ -151,6 +154,7 @@ impl Partitions {
                 wanted.replica,
                 &wanted.registration,
                 self.timer.clone(),
+                &self.upkeep,
             )
         });
         Ok(Arc::clone(partition))
@@ -225,6 +229,11 @@ impl Partitions {
     /// The data directory.
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// When the open logs are due to be looked after.
+    pub(crate) fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
     }
 
     /// Whether the log `id` was on the disk at start and has not been opened.

@@ -128,7 +128,7 @@ async fn assemble(
         tasks.spawn(&runtime, async move { checked.open_pending(until).await });
     }
     let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
-    let maintained = maintenance::run(runtime.clone(), store.clone(), timer, stop);
+    let maintained = maintenance::run(runtime.clone(), Arc::clone(core.partitions()), timer, stop);
     tasks.spawn(&runtime, maintained);
     Ok(RunningBroker {
         core,

@@ -83,6 +83,7 @@ async fn delete(
     }
     if to > view.start {
         cut(context, &partition, to).await?;
+        partition.left_files();
     }
     Ok(partition.start_moved(to.max(view.start)))
 }

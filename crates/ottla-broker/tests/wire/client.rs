@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_broker::{BrokerOptions, ListenerSpec, RunningBroker, Storage, start_blocking};
+use ottla_protocol::client::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use ottla_protocol::client::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::client::messages::metadata_request::MetadataRequestTopic;
 use ottla_protocol::client::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::client::messages::{
-    BrokerId, FetchRequest, MetadataRequest, ProduceRequest, TopicName,
+    BrokerId, DeleteRecordsRequest, FetchRequest, MetadataRequest, ProduceRequest, TopicName,
 };
 use ottla_protocol::client::{Request, StrBytes, Uuid, decode_response, encode_request};
 
@@ -26,7 +29,11 @@ pub(crate) fn broker_in(dir: &Path) -> (RunningBroker, SocketAddr) {
 }
 
 fn start(storage: Storage) -> (RunningBroker, SocketAddr) {
-    let mut options = BrokerOptions::new(storage);
+    start_with(BrokerOptions::new(storage))
+}
+
+/// A broker with `options` and where it listens.
+pub(crate) fn start_with(mut options: BrokerOptions) -> (RunningBroker, SocketAddr) {
     options.listen = vec![ListenerSpec::loopback(0)];
     let broker = start_blocking(options).unwrap();
     let address = broker.listeners()[0].addresses[0];
@@ -142,4 +149,13 @@ pub(crate) fn fetch(id: Uuid, name: &str, version: i16, offset: i64, wait_ms: i3
         0..=14 => request.with_replica_id(BrokerId(-1)),
         _ => request,
     }
+}
+
+/// Deletes the records of partition 0 below `offset`.
+pub(crate) fn delete_records(name: &str, offset: i64) -> DeleteRecordsRequest {
+    let partition = DeleteRecordsPartition::default().with_offset(offset);
+    let topic = DeleteRecordsTopic::default()
+        .with_name(topic_name(name))
+        .with_partitions(vec![partition]);
+    DeleteRecordsRequest::default().with_topics(vec![topic])
 }

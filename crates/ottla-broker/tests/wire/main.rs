@@ -5,11 +5,14 @@ mod client;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use client::{Client, broker, fetch, produce, topic_id};
-use ottla_log::{BatchOptions, Record, build_batch};
+use ottla_broker::{BrokerOptions, Storage};
+use ottla_log::{BatchOptions, Record, TestClock, build_batch};
+use ottla_partition::metadata::config::BrokerConfig;
 use ottla_protocol::client::messages::{ApiVersionsRequest, FetchRequest, ProduceRequest};
 
 fn batch(texts: &[&str]) -> Bytes {
@@ -207,5 +210,53 @@ fn a_restart_keeps_what_was_acknowledged() {
     assert_eq!((partition.error_code, partition.high_watermark), (0, 3));
     let records = partition.records.as_ref().unwrap();
     assert_eq!(records.len(), batch(&["a", "b", "c"]).len());
+    drop(broker);
+}
+
+#[test]
+fn deleted_records_leave_the_disk_when_their_time_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = TestClock::ticking();
+    let mut options = BrokerOptions::new(Storage::Dir(dir.path().to_path_buf()));
+    options.clock = Arc::new(clock.clone());
+    let segment = ("log.segment.bytes".to_owned(), "1048576".to_owned());
+    options.config = BrokerConfig::new([segment]).unwrap().0;
+    let (broker, address) = client::start_with(options);
+    let mut client = Client::connect(address);
+    let id = topic_id(&mut client, "cut");
+    let large = "x".repeat(700_000);
+    for _ in 0..3 {
+        client.call(&produce(id, "cut", 9, -1, batch(&[&large])), 9);
+    }
+    let segments = || {
+        let entries = std::fs::read_dir(dir.path().join("kafka/cut-0")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(".log")).count()
+    };
+    assert_eq!(segments(), 3);
+    assert_eq!(
+        client
+            .call(&client::delete_records("cut", 2), 2)
+            .topics
+            .len(),
+        1
+    );
+    // Each call gives the broker a turn: first the files are marked, a minute later they go.
+    clock.advance(Duration::from_secs(1));
+    let marked = || {
+        let entries = std::fs::read_dir(dir.path().join("kafka/cut-0")).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.any(|name| name.ends_with(".deleted"))
+    };
+    while !marked() {
+        client.call(&ApiVersionsRequest::default(), 0);
+    }
+    clock.advance(Duration::from_secs(120));
+    while segments() != 1 {
+        client.call(&ApiVersionsRequest::default(), 0);
+    }
+    let response = client.call(&fetch(id, "cut", 12, 2, 0), 12);
+    let partition = &response.responses[0].partitions[0];
+    assert_eq!((partition.error_code, partition.log_start_offset), (0, 2));
     drop(broker);
 }
