@@ -350,7 +350,7 @@ impl Flusher for Rounds {
             }
             state.relieving = true;
             drop(state);
-            self.relieve();
+            self.relieve(bytes);
             state = self.state.lock();
             state.relieving = false;
             self.room.notify_all();
@@ -406,6 +406,3 @@ fn parity(round: u64) -> usize {
 fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,5 +4,7 @@ mod basics;
 mod crashes;
 mod faults;
 mod history;
-mod kit;
+mod journal;
+pub(super) mod kit;
+mod rounds;
 mod threads;

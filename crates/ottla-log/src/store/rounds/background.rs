@@ -48,7 +48,12 @@ impl Rounds {
         let drain = self.drain(LOGS_PER_STEP);
         let mut more = drain == Drain::More;
         more |= self.sync_replayed();
-        more |= self.sync_excess(LOGS_PER_STEP, too_many_open);
+        let kept = if too_many_open {
+            0
+        } else {
+            self.dirty_bytes_max / 2
+        };
+        more |= self.sync_excess(LOGS_PER_STEP, kept);
         let (aged, next_aged) = self.sync_aged(now);
         more |= aged;
         let next_checkpoint = self.checkpoint_if_due(now);
@@ -79,9 +84,10 @@ impl Rounds {
         }
     }
 
-    /// Gets dirty bytes down to half the budget.
-    pub(super) fn relieve(&self) {
-        self.sync_excess(usize::MAX, false);
+    /// Gets dirty bytes down to half the budget, and to what leaves room for `bytes`.
+    pub(super) fn relieve(&self, bytes: u64) {
+        let room = self.dirty_bytes_max.saturating_sub(bytes);
+        self.sync_excess(usize::MAX, room.min(self.dirty_bytes_max / 2));
     }
 
     /// Makes the journal unneeded and removes it; answers whether it is gone. For a journal that
@@ -139,11 +145,10 @@ impl Rounds {
         more
     }
 
-    /// Syncs the logs with most dirty bytes until half of the budget is free.
-    fn sync_excess(&self, logs_max: usize, all: bool) -> bool {
+    /// Syncs the logs with most dirty bytes until no more than `kept` are dirty.
+    fn sync_excess(&self, logs_max: usize, kept: u64) -> bool {
         let (ids, more) = {
             let state = self.state.lock();
-            let kept = if all { 0 } else { self.dirty_bytes_max / 2 };
             let mut excess = state.dirty.saturating_sub(kept);
             let dirty = |(_, log): &(&LogId, &LogState)| log.dirty > 0 && log.can_sync();
             let mut logs: Vec<_> = state.logs.iter().filter(dirty).collect();

@@ -2,7 +2,7 @@
 //! appears that was not appended, nothing is there half or twice.
 
 use super::history::{Failed, History, Run, check};
-use super::kit::{os, small};
+use super::kit::{Portable, os, small};
 use crate::FlushMode;
 use crate::vfs::{Crash, CrashPoints, MemVfs};
 
@@ -190,11 +190,15 @@ fn a_crash_while_recovering_from_a_crash() {
         Ok(())
     };
     let outer = CrashPoints::new(MemVfs::new()).torn(1).step(7);
-    outer.run(workload, |vfs, history, _: &Crash| {
+    outer.run(workload, |vfs, history, outer: &Crash| {
         let before = history.clone();
         let recovery = |vfs: MemVfs, _: &mut History| -> Result<(), Failed> {
             let mut history = before.clone();
-            let run = Run::open(vfs, small(), &mut history)?;
+            let run = if outer.after.is_multiple_of(2) {
+                Run::open(vfs, small(), &mut history)?
+            } else {
+                Run::open(Portable(vfs), small(), &mut history)?
+            };
             for found in run.store.found() {
                 if let Some(topic_id) = found.topic_id {
                     run.store

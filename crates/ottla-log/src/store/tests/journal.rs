@@ -1,0 +1,145 @@
+//! What a store does with a journal that is damaged, foreign, or late.
+
+use std::io::IoSlice;
+use std::path::Path;
+
+use super::kit::{
+    DIR, append, id, image, log, log_options, maintain, open, small, texts, topic, world,
+};
+use crate::vfs::{MemVfs, OpenMode, Vfs};
+use crate::{OpenError, Store};
+
+/// A store that was killed with `count` records in the journal.
+fn killed(count: usize) -> MemVfs {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let a = store.log("a", log_options(Some(topic(1)))).unwrap();
+    for number in 0..count {
+        append(&a, &number.to_string()).unwrap();
+    }
+    drop((a, store));
+    vfs
+}
+
+/// Changes one byte of the journal's data of the record `text`.
+fn damage(vfs: &MemVfs, text: &str) {
+    let path = format!("{DIR}/ottla/journal-0");
+    let bytes = image(vfs).remove(&path).unwrap();
+    let found = bytes.windows(text.len()).position(|w| w == text.as_bytes());
+    let file = vfs.open(Path::new(&path), OpenMode::Write).unwrap();
+    let position = u64::try_from(found.expect("the record is in the journal")).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"#")], position)
+        .unwrap();
+}
+
+#[test]
+fn a_missing_round_is_not_gone_over() {
+    let vfs = killed(4);
+    let path = format!("{DIR}/ottla/journal-0");
+    let file = vfs.open(Path::new(&path), OpenMode::Write).unwrap();
+    // Rounds begin with this; the last one but one with a record loses its head.
+    let bytes = image(&vfs).remove(&path).unwrap();
+    let heads = bytes.windows(8).enumerate();
+    let heads: Vec<_> = heads.filter(|(_, w)| *w == b"OTTLARND").collect();
+    let position = u64::try_from(heads[heads.len() - 2].0).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"#")], position)
+        .unwrap();
+    let before = image(&vfs);
+    let error = Store::open_in(world(vfs.clone()), DIR, small()).unwrap_err();
+    assert!(matches!(error, OpenError::JournalDamaged { .. }), "{error}");
+    assert!(error.to_string().contains("journal-0"), "{error}");
+    assert_eq!(image(&vfs), before, "nothing was changed");
+    // As the text says.
+    for area in 0..2 {
+        let path = format!("{DIR}/ottla/journal-{area}");
+        vfs.remove_file(Path::new(&path)).unwrap();
+    }
+    assert_eq!(texts(&log(&open(&vfs), "a")), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn data_that_is_damaged_in_the_journal_but_not_in_the_file_is_no_loss() {
+    let vfs = killed(4);
+    damage(&vfs, "1.........");
+    let opened = Store::open_in(world(vfs.clone()), DIR, small()).unwrap();
+    assert!(opened.report.problems.is_empty(), "{:?}", opened.report);
+    assert_eq!(texts(&log(&opened.store, "a")), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn data_that_is_damaged_everywhere_is_reported_and_not_papered_over() {
+    let vfs = killed(4);
+    damage(&vfs, "1.........");
+    let path = format!("{DIR}/kafka/a-0/00000000000000000000.log");
+    let file = vfs.open(Path::new(&path), OpenMode::Write).unwrap();
+    file.set_len(0).unwrap();
+    let opened = Store::open_in(world(vfs.clone()), DIR, small()).unwrap();
+    let (of, why) = &opened.report.problems[0];
+    assert_eq!(*of, id("a"));
+    assert!(why.contains("damaged in the journal"), "{why}");
+    let a = log(&opened.store, "a");
+    assert!(append(&a, "more").is_err(), "what was durable is missing");
+    let report = opened.store.report();
+    assert!(report.logs[&id("a")].corrupt.is_some(), "{report:?}");
+}
+
+#[test]
+fn rounds_of_another_topic_are_never_replayed_into_a_directory() {
+    let vfs = killed(2);
+    // Whoever did this was not us.
+    let metadata = format!("{DIR}/kafka/a-0/partition.metadata");
+    let file = vfs.open(Path::new(&metadata), OpenMode::Write).unwrap();
+    let other = format!("version: 0\ntopic_id: {}", topic(2));
+    file.write_all_at(&mut [IoSlice::new(other.as_bytes())], 0)
+        .unwrap();
+    let log_file = format!("{DIR}/kafka/a-0/00000000000000000000.log");
+    let file = vfs.open(Path::new(&log_file), OpenMode::Write).unwrap();
+    file.set_len(0).unwrap();
+    let store = open(&vfs);
+    // The journal knows that its topic's directory was made later than any other's.
+    let report = store.report();
+    assert_eq!(report.set_aside.len(), 1, "{report:?}");
+    let stray = format!(
+        "{DIR}/kafka/{}/00000000000000000000.log",
+        report.set_aside[0]
+    );
+    assert_eq!(image(&vfs)[&stray].len(), 0);
+    let a = store.log("a", log_options(Some(topic(1)))).unwrap();
+    assert_eq!(texts(&a), ["0", "1"]);
+}
+
+#[test]
+fn a_clean_mark_that_somebody_else_left_ends_the_journal() {
+    let vfs = killed(3);
+    // As if Kafka had recovered the directory, cut a record off, and stopped cleanly.
+    let marker = format!("{DIR}/kafka/.kafka_cleanshutdown");
+    vfs.open(Path::new(&marker), OpenMode::Create).unwrap();
+    let file = format!("{DIR}/kafka/a-0/00000000000000000000.log");
+    let file = vfs.open(Path::new(&file), OpenMode::Write).unwrap();
+    let third = file.len().unwrap() / 3;
+    file.set_len(2 * third).unwrap();
+    let opened = Store::open_in(world(vfs.clone()), DIR, small()).unwrap();
+    assert!(opened.report.clean);
+    assert_eq!(opened.report.rounds, 0);
+    let a = opened.store.log("a", log_options(Some(topic(1)))).unwrap();
+    assert_eq!(texts(&a), ["0", "1"]);
+    append(&a, "new").unwrap();
+    drop((a, opened));
+    assert_eq!(texts(&log(&open(&vfs), "a")), ["0", "1", "new"]);
+}
+
+#[test]
+fn background_work_syncs_what_recovery_wrote_and_frees_the_journal() {
+    let vfs = killed(5);
+    let store = open(&vfs);
+    maintain(&store);
+    // Nobody opened the log, and its tail is not checked.
+    let report = store.close();
+    assert!(!report.clean);
+    assert_eq!(report.pending, [id("a")]);
+    drop(store);
+    let image = vfs.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
+    let store = open(&image);
+    assert_eq!(texts(&log(&store, "a")).len(), 5);
+    assert!(store.close().clean);
+}
