@@ -115,7 +115,7 @@ impl Stranger {
     /// What the first bytes of a connection look like, if they are those of a known protocol.
     ///
     /// Meant for connections whose first frame was refused: each of these beginnings reads as a
-    /// length of far over 100 MiB.
+    /// length of far over 100 MiB. Fewer bytes than a length say nothing yet.
     #[must_use]
     pub fn guess(first: &[u8]) -> Option<Self> {
         const METHODS: &[&[u8]] = &[
@@ -123,7 +123,7 @@ impl Stranger {
         ];
         match first {
             // A record of type handshake or alert and a version of SSL 3 to TLS 1.3.
-            [0x15 | 0x16, 0x03, 0x00..=0x04, ..] => Some(Self::Tls),
+            [0x15 | 0x16, 0x03, 0x00..=0x04, _, ..] => Some(Self::Tls),
             [b'S', b'S', b'H', b'-', ..] => Some(Self::Ssh),
             [b'P', b'R', b'I', b' ', ..] => Some(Self::Http2),
             _ => METHODS
@@ -218,7 +218,8 @@ mod tests {
             &b"\0\0\0\x20\0\x12\0\x04"[..],
             b"",
             b"\x16\x03",
-            b"\x16\x03\x09",
+            b"\x16\x03\x00",
+            b"\x16\x03\x09\x01",
         ] {
             assert_eq!(Stranger::guess(kafka), None, "{kafka:?}");
         }
