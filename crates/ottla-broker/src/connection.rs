@@ -12,6 +12,7 @@ mod window;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_protocol::{DecodeError, EncodeError, HeaderError};
 
@@ -26,6 +27,9 @@ use crate::core::BrokerCore;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::stream::Stream;
+
+/// How long a stopping broker waits for a peer with requests in hand to have read its answers.
+const DRAIN_MAX: Duration = Duration::from_millis(250);
 
 /// Why a connection ends before its peer closes it.
 #[derive(Debug, thiserror::Error)]
@@ -77,16 +81,21 @@ async fn run(
 ) -> Result<(), Fault> {
     let (read, write) = stream.split()?;
     let window = Window::new(core.limits());
-    let frames = Frames::new(read, Arc::clone(core.limits()), Arc::clone(core.budget()));
+    let mut frames = Frames::new(read, Arc::clone(core.limits()), Arc::clone(core.budget()));
+    let stopping = stop.clone();
     let requests = async {
         let ended = Requests::new(core, session, &window, stop)
-            .run(frames)
+            .run(&mut frames)
             .await;
+        let in_hand = window.is_owing();
         window.close();
-        Ok(ended)
+        Ok((ended, in_hand))
     };
     let answers = Answers::new(core, &window, write).run();
-    let (read, ()) = tokio::try_join!(biased; requests, answers)?;
+    let ((read, in_hand), ()) = tokio::try_join!(biased; requests, answers)?;
+    if in_hand && stopping.is_requested() {
+        frames.drain(DRAIN_MAX).await;
+    }
     read
 }
 

@@ -23,6 +23,7 @@ mod maintain;
 mod observe;
 mod open;
 mod read;
+mod recall;
 mod records;
 mod recover;
 mod replay;

@@ -202,6 +202,22 @@ impl ProducerState {
         Ok(Verdict::Append)
     }
 
+    /// Whether `batch` may repeat one that is in the log and not remembered here, because this
+    /// state was loaded from a snapshot since.
+    pub(crate) fn may_have_forgotten(&self, batch: &BatchHeader) -> bool {
+        let entry = self.producers.get(&batch.producer_id);
+        entry.is_some_and(|entry| entry.is_partial(batch.producer_epoch))
+    }
+
+    /// Takes in what `seen`, which was made of the log's last batches, knows of the producers'
+    /// earlier batches. Nobody is asked for them again.
+    pub(crate) fn recall(&mut self, seen: &Self) {
+        let unknown = Entry::default();
+        for (id, entry) in &mut self.producers {
+            entry.recall(seen.producers.get(id).unwrap_or(&unknown));
+        }
+    }
+
     /// Whether a leader may append `marker` in a control batch with this header. With a
     /// `transaction_version` from 2 on the coordinator raises the epoch for each marker, so that
     /// a late one is told apart; 0 and 1 repeat the transaction's epoch.

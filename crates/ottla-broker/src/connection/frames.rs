@@ -161,6 +161,25 @@ impl Frames {
         })
     }
 
+    /// Reads and drops what the peer sends, until it closes its direction or the time is over.
+    ///
+    /// A socket that is closed with bytes unread resets the connection, and then a peer that sends
+    /// loses the answers which it has not read yet.
+    pub(crate) async fn drain(&mut self, within: Duration) {
+        (self.ahead, self.at) = (Vec::new(), 0);
+        let dropped = async {
+            while self
+                .read
+                .read(&mut self.ahead, CHUNK)
+                .await
+                .is_ok_and(|n| n > 0)
+            {
+                self.ahead.clear();
+            }
+        };
+        runtime::timeout(within, dropped).await;
+    }
+
     /// The length that the next frame announces, once that much of it is there.
     fn announced(&self) -> Result<Option<usize>, FrameError> {
         let max = usize::try_from(self.limits.request_bytes_max).unwrap_or(usize::MAX);

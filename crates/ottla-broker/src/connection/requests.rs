@@ -41,15 +41,15 @@ impl<'a> Requests<'a> {
     }
 
     /// Returns when the peer sends no more or the broker stops.
-    pub(super) async fn run(&mut self, mut frames: Frames) -> Result<(), Fault> {
+    pub(super) async fn run(&mut self, frames: &mut Frames) -> Result<(), Fault> {
         loop {
             let frame = tokio::select! {
                 biased;
                 () = self.stop.requested() => return Ok(()),
-                frame = next(&mut frames, self.window) => frame,
+                frame = next(frames, self.window) => frame,
             };
             match frame {
-                Ok(frame) => self.request(frame, &frames).await?,
+                Ok(frame) => self.request(frame, frames).await?,
                 Err(FrameError::Closed) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }

@@ -74,6 +74,11 @@ impl Window {
         self.pushed.notify_one();
     }
 
+    /// Whether an answer is still to be sent.
+    pub(crate) fn is_owing(&self) -> bool {
+        self.state.lock().owed > 0
+    }
+
     /// The oldest answer; `None` when closed and empty.
     pub(crate) async fn next(&self) -> Option<Answer> {
         loop {

@@ -74,6 +74,28 @@ impl Client {
         response
     }
 
+    /// The same connection, for another thread to send on.
+    pub(crate) fn second_hand(&self) -> Self {
+        let stream = self.stream.try_clone().unwrap();
+        Self { stream, sent: 0 }
+    }
+
+    /// Sends a request; false where the connection is closed.
+    pub(crate) fn try_send<R: Request>(&mut self, request: &R, version: i16) -> bool {
+        self.sent += 1;
+        let frame = encode_request(request, version, self.sent, "wire").unwrap();
+        self.stream.write_all(&frame).is_ok()
+    }
+
+    /// The next response, whatever it answers; `None` where the connection is closed.
+    pub(crate) fn try_receive<R: Request>(&mut self, version: i16) -> Option<R::Response> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).ok()?;
+        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut frame).ok()?;
+        Some(decode_response::<R>(Bytes::from(frame), version).unwrap().1)
+    }
+
     pub(crate) fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         let id = self.send(request, version);
         self.receive::<R>(version, id)

@@ -214,6 +214,43 @@ fn a_restart_keeps_what_was_acknowledged() {
 }
 
 #[test]
+fn what_took_effect_is_answered_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (broker, address) = client::broker_in(dir.path());
+    let mut client = Client::connect(address);
+    let id = topic_id(&mut client, "busy");
+    let mut writer = client.second_hand();
+    let writing = std::thread::spawn(move || {
+        // Until the broker is gone.
+        while writer.try_send(&produce(id, "busy", 9, -1, batch(&["x"])), 9) {}
+    });
+    let mut answered = 0;
+    let mut answer = |client: &mut Client| {
+        let response = client.try_receive::<ProduceRequest>(9)?;
+        let partition = &response.responses[0].partition_responses[0];
+        assert_eq!((partition.error_code, partition.base_offset), (0, answered));
+        answered += 1;
+        Some(())
+    };
+    for _ in 0..100 {
+        answer(&mut client).unwrap();
+    }
+    let ending = std::thread::spawn(move || broker.shutdown_blocking());
+    while answer(&mut client).is_some() {}
+    drop(client);
+    writing.join().unwrap();
+    let report = ending.join().unwrap();
+    assert!(report.clean && !report.abandoned, "{report:?}");
+
+    let (broker, address) = client::broker_in(dir.path());
+    let mut client = Client::connect(address);
+    let response = client.call(&fetch(id, "busy", 12, 0, 0), 12);
+    let partition = &response.responses[0].partitions[0];
+    assert_eq!(partition.high_watermark, answered);
+    drop(broker);
+}
+
+#[test]
 fn deleted_records_leave_the_disk_when_their_time_has_come() {
     let dir = tempfile::tempdir().unwrap();
     let clock = TestClock::ticking();

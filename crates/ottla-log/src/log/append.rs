@@ -14,7 +14,7 @@ use crate::batch::{
     AssignedBatches, BatchError, BatchHeader, EndTransactionMarker, Records, ValidBatches,
 };
 use crate::derived::Derived;
-use crate::producer_state::{Origin, Verdict};
+use crate::producer_state::{Origin, ProducerError, Verdict};
 use crate::segment::Segment;
 use crate::validate::validate_produce;
 use crate::{LeaderEpoch, Offset, StorageError, Timestamp};
@@ -94,7 +94,7 @@ impl LogCore {
         let reservation = self.reserve(batches.bytes().len())?;
         let mut appender = self.appender.lock();
         self.check_appendable()?;
-        if let Some(duplicate) = self.check_producer(&appender, &batches, context)? {
+        if let Some(duplicate) = self.check_producer(&mut appender, &batches, context)? {
             return Ok(duplicate);
         }
         let ends = self.ends();
@@ -197,19 +197,19 @@ impl LogCore {
     /// Whether each batch is its producer's next one; the answer where one is a repetition.
     fn check_producer(
         &self,
-        appender: &Appender,
+        appender: &mut Appender,
         batches: &ValidBatches,
         context: &LeaderAppend,
     ) -> Result<Option<Appended>, AppendError> {
-        let producers = &appender.producers;
         for (header, batch) in batches.batches() {
             if header.attributes.is_control() {
                 if let Some(marker) = self.marker_in(header, &batch)? {
-                    producers.check_marker(header, &marker, context.transaction_version)?;
+                    let version = context.transaction_version;
+                    appender.producers.check_marker(header, &marker, version)?;
                 }
                 continue;
             }
-            let verdict = producers.check(header, context.origin, context.transaction_version)?;
+            let verdict = self.verdict(appender, header, context)?;
             if let Verdict::Duplicate {
                 base_offset,
                 last_offset,
@@ -227,6 +227,26 @@ impl LogCore {
             }
         }
         Ok(None)
+    }
+
+    /// What is to happen with a producer's batch. One that seems out of order may be known to the
+    /// log, if not to its snapshot.
+    fn verdict(
+        &self,
+        appender: &mut Appender,
+        header: &BatchHeader,
+        context: &LeaderAppend,
+    ) -> Result<Verdict, ProducerError> {
+        let version = context.transaction_version;
+        match appender.producers.check(header, context.origin, version) {
+            Err(ProducerError::OutOfOrderSequence { .. })
+                if appender.producers.may_have_forgotten(header) =>
+            {
+                self.recall_producers(appender);
+                appender.producers.check(header, context.origin, version)
+            }
+            verdict => verdict,
+        }
     }
 
     /// Writes batches with their final offsets at the end of the log, and publishes them.

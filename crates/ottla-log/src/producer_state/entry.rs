@@ -36,6 +36,8 @@ pub(super) struct Entry {
     /// The last batches of the epoch, oldest first; the first `len` places are in use.
     batches: [BatchMemory; BATCHES],
     len: usize,
+    /// The epoch may have earlier batches than those remembered: a snapshot keeps one.
+    is_partial: bool,
     pub(super) last_timestamp: Timestamp,
     /// Epoch of the coordinator that wrote the last marker; -1 for none.
     pub(super) coordinator_epoch: i32,
@@ -49,6 +51,7 @@ impl Default for Entry {
             epoch: ProducerEpoch::NONE,
             batches: [NO_BATCH; BATCHES],
             len: 0,
+            is_partial: false,
             last_timestamp: Timestamp::NONE,
             coordinator_epoch: -1,
             transaction_start: None,
@@ -112,8 +115,35 @@ impl Entry {
         self.last_timestamp = batch.max_timestamp;
     }
 
+    /// Remembers the last batch of the epoch, as a snapshot tells it.
+    pub(super) fn resume(&mut self, last: BatchMemory) {
+        self.remember(last);
+        self.is_partial = true;
+    }
+
+    /// Whether batches of `epoch` may be missing that a producer could still repeat.
+    pub(super) fn is_partial(&self, epoch: ProducerEpoch) -> bool {
+        self.is_partial && self.len < BATCHES && self.epoch == epoch
+    }
+
+    /// Takes in the earlier batches that `seen`, which read them from the log, has of the epoch.
+    pub(super) fn recall(&mut self, seen: &Self) {
+        self.is_partial = false;
+        if seen.epoch != self.epoch {
+            return;
+        }
+        let first = self.batches().first().map(BatchMemory::base_offset);
+        let is_earlier = |batch: &&BatchMemory| first.is_none_or(|first| batch.last_offset < first);
+        let known = self.clone();
+        self.len = 0;
+        let earlier = seen.batches().iter().filter(is_earlier);
+        for batch in earlier.chain(known.batches()) {
+            self.remember(*batch);
+        }
+    }
+
     /// Remembers `batch` as the last one.
-    pub(super) fn remember(&mut self, batch: BatchMemory) {
+    fn remember(&mut self, batch: BatchMemory) {
         if self.len == BATCHES {
             self.batches.rotate_left(1);
             self.len -= 1;
@@ -139,6 +169,7 @@ impl Entry {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.len = 0;
+            self.is_partial = false;
             self.batches = [NO_BATCH; BATCHES];
         }
     }

@@ -98,7 +98,7 @@ fn entry(cursor: &mut Cursor<'_>) -> Result<(ProducerId, Entry), SnapshotError> 
         if !spans {
             return Err(SnapshotError::Entry(id));
         }
-        entry.remember(last);
+        entry.resume(last);
     }
     if transaction_start >= 0 {
         entry.transaction_start = Some(transaction_start.into());

@@ -153,7 +153,7 @@ impl Segment {
     }
 
     /// The last index entry whose batch begins at or before `position`.
-    pub(super) fn floor_position(&self, position: u64) -> Result<OffsetEntry, StorageError> {
+    pub(crate) fn floor_position(&self, position: u64) -> Result<OffsetEntry, StorageError> {
         self.look(
             |builder| builder.offsets.lookup_position(position),
             |sealed| sealed.offsets.lookup_position(position),

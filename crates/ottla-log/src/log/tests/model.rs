@@ -21,8 +21,11 @@ enum Step {
         time: i64,
         producer: Option<usize>,
     },
-    /// The last batch of a producer, once more.
-    Retry(usize),
+    /// One of the last five batches of a producer, once more.
+    Retry {
+        producer: usize,
+        back: usize,
+    },
     /// A batch of a producer that leaves out a sequence.
     Skip(usize),
     /// An append on the condition that the next offset is the end plus this.
@@ -56,7 +59,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         12 => (1_usize..5, 0_usize..700, 0_i64..2000, prop::option::of(0_usize..3)).prop_map(
             |(count, size, time, producer)| Step::Append { count, size, time, producer }),
-        2 => (0_usize..3).prop_map(Step::Retry),
+        3 => (0_usize..3, 0_usize..5).prop_map(
+            |(producer, back)| Step::Retry { producer, back }),
         1 => (0_usize..3).prop_map(Step::Skip),
         2 => (-1_i64..2).prop_map(Step::Conditional),
         2 => (0_i64..20, 1_usize..4, 0_usize..900).prop_map(
@@ -229,7 +233,7 @@ impl World {
                 assert!(!appended.duplicate);
                 self.batches.push(model);
             }
-            Step::Retry(producer) => self.retry(producer),
+            Step::Retry { producer, back } => self.retry(producer, back),
             Step::Skip(producer) => self.skip(producer),
             Step::Conditional(distance) => self.conditional(distance),
             Step::Replicate { gap, count, size } => {
@@ -305,17 +309,20 @@ impl World {
         }
     }
 
-    fn retry(&self, producer: usize) {
-        let Some(last) = self.last_of(producer).cloned() else {
+    fn retry(&self, producer: usize, back: usize) {
+        let of_producer =
+            |batch: &&ModelBatch| batch.producer.is_some_and(|(id, _)| id == producer);
+        let mut newest_first = self.batches.iter().rev().filter(of_producer);
+        let Some(sent) = newest_first.nth(back) else {
             return;
         };
-        if last.base < self.start {
+        if sent.base < self.start {
             return;
         }
-        let appended = self.append(&last, Condition::Any).unwrap();
+        let appended = self.append(sent, Condition::Any).unwrap();
         assert!(appended.duplicate);
-        assert_eq!(appended.base_offset.get(), last.base);
-        assert_eq!(appended.end.get(), last.next());
+        assert_eq!(appended.base_offset.get(), sent.base);
+        assert_eq!(appended.end.get(), sent.next());
     }
 
     fn truncate(&mut self, index: &Index) {
