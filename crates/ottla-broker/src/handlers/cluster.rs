@@ -1,9 +1,9 @@
 //! DescribeCluster, DescribeQuorum, ElectLeaders, ListPartitionReassignments.
 
-use ottla_partition::metadata::Topic;
 use ottla_partition::metadata::controller::{
     ApiError, ApiResult, ElectLeaders, ElectedTopic, ElectionType, RECORDS_PER_REQUEST_MAX,
 };
+use ottla_partition::metadata::{Broker, BrokerEndpoint, Topic};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::client::Uuid;
 use ottla_protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -48,7 +48,7 @@ pub(crate) fn describe(
         .image
         .brokers()
         .filter(|b| request.include_fenced_brokers || !b.fenced);
-    let broker = |broker: &ottla_partition::metadata::Broker| {
+    let broker = |broker: &Broker| {
         let endpoint = context.endpoint(broker)?;
         let broker = DescribeClusterBroker::default()
             .with_broker_id(WireBrokerId(broker.id.get()))
@@ -118,9 +118,12 @@ pub(crate) fn describe_quorum(
     // Kafka answers for its one partition only where that alone is asked for.
     let asked = request.topics.iter().map(|topic| topic.partitions.len());
     let alone = request.topics.len() == 1 && asked.sum::<usize>() == 1;
-    let topic = |topic: &ottla_protocol::messages::DescribeQuorumTopic| {
-        let partition = |number| {
+    let mut found = false;
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let mut partition = |number| {
             if alone && *topic.topic_name == *METADATA_TOPIC && number == 0 {
+                found = true;
                 quorum_partition(context)
             } else {
                 no_quorum(context, number)
@@ -129,31 +132,31 @@ pub(crate) fn describe_quorum(
         let partitions = topic
             .partitions
             .iter()
-            .map(|p| partition(p.partition_index));
-        TopicData::default()
-            .with_topic_name(topic_name(topic.topic_name.as_str()))
-            .with_partitions(partitions.collect())
-    };
-    let listeners = |broker: &ottla_partition::metadata::Broker| {
-        let endpoint = |e: &ottla_partition::metadata::BrokerEndpoint| {
-            let listener = Listener::default().with_name(text(e.name.as_str()));
-            listener.with_host(text(e.host.as_str())).with_port(e.port)
-        };
-        broker.endpoints.iter().map(endpoint).collect()
-    };
-    let own = context.image.broker(context.core.node_id());
-    let node = |broker: &ottla_partition::metadata::Broker| {
-        let id = WireBrokerId(broker.id.get());
-        Node::default()
-            .with_node_id(id)
-            .with_listeners(listeners(broker))
-    };
-    let answer =
-        DescribeQuorumResponse::default().with_topics(request.topics.iter().map(topic).collect());
-    if context.version < 2 {
-        return answer;
+            .map(|p| partition(p.partition_index))
+            .collect();
+        topics.push(
+            TopicData::default()
+                .with_topic_name(topic_name(topic.topic_name.as_str()))
+                .with_partitions(partitions),
+        );
     }
-    answer.with_nodes(own.map(node).into_iter().collect())
+    let answer = DescribeQuorumResponse::default().with_topics(topics);
+    let own = context.image.broker(context.core.node_id());
+    match own.filter(|_| found && context.version >= 2) {
+        Some(own) => answer.with_nodes(vec![voter_node(own)]),
+        None => answer,
+    }
+}
+
+/// A voter, and where to reach it: one node is controller and broker on the same listeners.
+fn voter_node(broker: &Broker) -> Node {
+    let endpoint = |e: &BrokerEndpoint| {
+        let listener = Listener::default().with_name(text(e.name.as_str()));
+        listener.with_host(text(e.host.as_str())).with_port(e.port)
+    };
+    Node::default()
+        .with_node_id(WireBrokerId(broker.id.get()))
+        .with_listeners(broker.endpoints.iter().map(endpoint).collect())
 }
 
 fn no_quorum(context: &Context, number: i32) -> PartitionData {

@@ -1,5 +1,6 @@
 //! DeleteRecords: takes the oldest records out of partitions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_log::Offset;
@@ -8,9 +9,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
-use ottla_protocol::messages::{
-    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopic,
-};
+use ottla_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::wire::topic_name;
 use super::{Context, codes};
@@ -26,55 +25,67 @@ pub(crate) async fn handle(
     context: &Context,
     request: &DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in &request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for asked in &topic.partitions {
-            let result = delete(context, topic, asked).await;
+    let mut topics = Vec::new();
+    for (name, asked) in wanted(request) {
+        let mut partitions = Vec::with_capacity(asked.len());
+        for (number, offset) in asked {
+            let result = delete(context, name, number, offset).await;
             let (code, low) = match result {
                 Ok(low) => (ErrorCode::None, low.get()),
                 Err(code) => (code, NO_LOW_WATERMARK),
             };
             partitions.push(
                 DeleteRecordsPartitionResult::default()
-                    .with_partition_index(asked.partition_index)
+                    .with_partition_index(number)
                     .with_low_watermark(low)
                     .with_error_code(code.code()),
             );
         }
         topics.push(
             DeleteRecordsTopicResult::default()
-                .with_name(topic_name(topic.name.as_str()))
+                .with_name(topic_name(name))
                 .with_partitions(partitions),
         );
     }
     DeleteRecordsResponse::default().with_topics(topics)
 }
 
+/// The offset asked for of each partition, by topic: the last one, where it comes more than once.
+fn wanted(request: &DeleteRecordsRequest) -> BTreeMap<&str, BTreeMap<i32, i64>> {
+    let mut wanted: BTreeMap<&str, BTreeMap<i32, i64>> = BTreeMap::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let of_topic = wanted.entry(topic.name.as_str()).or_default();
+            of_topic.insert(partition.partition_index, partition.offset);
+        }
+    }
+    wanted
+}
+
 /// Deletes below the offset asked for; the least offset that some replica still has.
 async fn delete(
     context: &Context,
-    topic: &DeleteRecordsTopic,
-    asked: &DeleteRecordsPartition,
+    name: &str,
+    number: i32,
+    offset: i64,
 ) -> Result<Offset, ErrorCode> {
-    let name = topic.name.as_str();
     if !context.allows_topic(AclOperation::Delete, name) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
     let known = context.image.topic(name).cloned();
     let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    if known.partition(asked.partition_index).is_none() {
+    if known.partition(number).is_none() {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
     if is_internal_topic(name) {
         return Err(ErrorCode::InvalidTopicException);
     }
-    let partition = context.partition(&known, asked.partition_index).await?;
+    let partition = context.partition(&known, number).await?;
     if !context.config().topic_config(name).cleanup.delete {
         return Err(ErrorCode::PolicyViolation);
     }
     let view = partition.view();
-    let to = match asked.offset {
+    let to = match offset {
         HIGH_WATERMARK => view.high_watermark,
         offset => Offset::new(offset),
     };

@@ -38,7 +38,7 @@ pub(crate) async fn handle(context: Context, request: FetchRequest) -> Outgoing 
         return respond::refuse_replica(&context, &request);
     }
     if !matches!(request.isolation_level, 0 | 1) {
-        return respond::refuse_all(&request, ErrorCode::InvalidRequest).into();
+        return respond::unknown_isolation(context.version, &request).into();
     }
     let held = match Held::begin(&context, &request) {
         Ok(held) => held,

@@ -1,6 +1,6 @@
 //! ListOffsets and OffsetForLeaderEpoch: where in a log something is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_log::{LeaderEpoch, Offset, ReadError, TimedOffset, Timestamp};
 use ottla_protocol::ErrorCode;
@@ -50,21 +50,41 @@ type Found = Option<(i64, Offset, Option<i32>)>;
 
 pub(crate) async fn handle(context: &Context, request: &ListOffsetsRequest) -> ListOffsetsResponse {
     let twice = repeated(request);
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let mut answered = BTreeSet::new();
+    let mut places = BTreeMap::new();
+    let mut topics: Vec<ListOffsetsTopicResponse> = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
+        let name = topic.name.as_str();
+        let is_allowed = context.allows_topic(AclOperation::Describe, name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            let is_twice = twice.contains(&(topic.name.as_str(), asked.partition_index));
-            let result = match is_twice {
-                true => Err(ErrorCode::InvalidRequest),
-                false => offset(context, request, topic, asked).await,
+            let key = (name, asked.partition_index);
+            let result = if !is_allowed {
+                Err(ErrorCode::TopicAuthorizationFailed)
+            } else if !twice.contains(&key) {
+                offset(context, request, topic, asked).await
+            } else if answered.insert(key) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                continue;
             };
             partitions.push(answer(context.version, asked.partition_index, result));
         }
-        topics.push(ListOffsetsTopicResponse {
-            name: text(topic.name.as_str()),
-            partitions,
-        });
+        let place = places
+            .get(name)
+            .and_then(|place: &usize| topics.get_mut(*place));
+        match place {
+            // A topic has one answer, however its partitions are spread over the request.
+            Some(before) if is_allowed => before.partitions.extend(partitions),
+            _ if is_allowed && partitions.is_empty() => {}
+            _ => {
+                places.insert(name, topics.len());
+                topics.push(ListOffsetsTopicResponse {
+                    name: text(name),
+                    partitions,
+                });
+            }
+        }
     }
     ListOffsetsResponse {
         throttle_time_ms: 0,
@@ -121,9 +141,6 @@ async fn offset(
     topic: &ListOffsetsTopic,
     asked: &ListOffsetsPartition,
 ) -> Result<Found, ErrorCode> {
-    if !context.allows_topic(AclOperation::Describe, &topic.name) {
-        return Err(ErrorCode::TopicAuthorizationFailed);
-    }
     if request.replica_id >= 0 {
         // Nobody may just say that it is a replica.
         return Err(ErrorCode::TopicAuthorizationFailed);

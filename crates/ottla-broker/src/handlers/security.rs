@@ -95,6 +95,10 @@ fn check_filter(request: &DescribeClientQuotasRequest) -> ApiResult<()> {
                 format!("Entity type {entity} cannot appear more than once in the filter.");
             return invalid(message);
         }
+        if !matches!(entity, "ip" | "user" | "client-id") {
+            let message = format!("Unsupported entity type {entity}");
+            return Err(ApiError::new(ErrorCode::UnsupportedVersion, message));
+        }
         match (component.match_type, component.match_name.is_some()) {
             (0, true) | (1 | 2, false) => {}
             (0, false) => {

@@ -217,12 +217,32 @@ pub(super) fn wrong_batches(r: &mut Recorder) -> Result {
     r.silent(API, "acks 0 with a wrong CRC", 9, &body)?;
     let body = to(r, "plain", 1, one().with(|b| b.crc = Some(1)).value());
     r.versions(API, "acks 1 with a wrong CRC", [9], |_| body.clone())?;
-    let partition = json!({"index": 0, "records": one().value()});
-    let twice = json!({"acks": -1, "topicData": [{
-        "name": "plain", "topicId": r.id("plain"), "partitionData": [partition, partition]}]});
-    r.versions(API, "a partition twice in a request", [9, 13], |_| {
-        twice.clone()
-    })
+    twice(r)
+}
+
+/// A partition twice in a request: which of its batches is in the log afterwards.
+fn twice(r: &mut Recorder) -> Result {
+    r.topics(["twice"], &[])?;
+    let of = |count: usize| {
+        let records = Batch::of(vec![record("k", "v"); count]).value();
+        json!({"index": 0, "records": records})
+    };
+    let topic = |partitions: Value| json!({"name": "twice", "topicId": r.id("twice"), "partitionData": partitions});
+    let latest = json!({"partitionIndex": 0, "timestamp": -1});
+    let end = json!({"replicaId": -1, "topics": [{"name": "twice", "partitions": [latest]}]});
+    let together = json!({"acks": -1, "topicData": [topic(json!([of(1), of(3)]))]});
+    let apart = json!({"acks": -1, "topicData": [
+        topic(json!([of(5)])), topic(json!([of(7)]))]});
+    for (what, body) in [
+        ("a partition twice in a topic", together),
+        ("a topic with a partition twice", apart),
+    ] {
+        for version in [9, 13] {
+            r.one(API, what, version, &body)?;
+            r.one("ListOffsets", &format!("after {what}, v{version}"), 7, &end)?;
+        }
+    }
+    Ok(())
 }
 
 fn zero_delta(batch: &mut Batch) {

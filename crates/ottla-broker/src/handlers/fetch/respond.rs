@@ -32,6 +32,19 @@ pub(super) fn refuse_all(request: &FetchRequest, code: ErrorCode) -> FetchRespon
     }
 }
 
+/// The answer to an isolation level that there is none of: in the form of each version.
+pub(super) fn unknown_isolation(version: i16, request: &FetchRequest) -> FetchResponse {
+    let code = ErrorCode::InvalidRequest;
+    let mut response = match version {
+        13.. => FetchResponse::default(),
+        _ => refuse_all(request, code),
+    };
+    if version >= 7 {
+        response.error_code = code.code();
+    }
+    response
+}
+
 /// The answer to who says that it is a replica. The high watermark follows what replicas fetch, so
 /// nobody may just say so; and this broker knows of no other.
 pub(super) fn refuse_replica(context: &Context, request: &FetchRequest) -> Outgoing {

@@ -1,9 +1,11 @@
 //! A Produce request taken apart: one item for each of its partitions, in order, each found in the
 //! metadata or refused.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use ottla_log::TopicId;
 use ottla_partition::metadata::Topic;
 use ottla_protocol::ErrorCode;
@@ -69,8 +71,27 @@ impl Plan {
                 });
             }
         }
+        drop_repeated(&mut items);
         Self { items }
     }
+}
+
+/// Of several batches for one partition the last one counts, as with Kafka: it appends and answers
+/// that one alone. No client sends two.
+fn drop_repeated(items: &mut Vec<Item>) {
+    fn key(item: &Item) -> (TopicId, &str, i32) {
+        (item.id, &item.name, item.index)
+    }
+    if items.is_sorted_by(|a, b| key(a) < key(b)) {
+        return;
+    }
+    let mut seen = HashSet::with_capacity_and_hasher(items.len(), RandomState::default());
+    let mut keep: Vec<bool> = items
+        .iter()
+        .rev()
+        .map(|item| seen.insert(key(item)))
+        .collect();
+    items.retain(|_| keep.pop().unwrap_or(true));
 }
 
 /// Whether the request has transactional batches that its peer may not write: Kafka looks at the

@@ -59,7 +59,7 @@ pub struct DeletedTopic {
 
 impl Controller<'_> {
     /// Decides about a request to delete topics. Results come in the order of the request; a name
-    /// or an id that comes twice has one result, a refusal.
+    /// or an id that comes twice has one result, a refusal, and so has a topic asked for by both.
     pub fn delete_topics(&self, topics: &[DeleteTopic]) -> Decision<Vec<DeletedTopic>> {
         if self.config().broker("delete.topic.enable").boolean() == Some(false) {
             let refuse = |topic: &DeleteTopic| DeletedTopic {
@@ -69,31 +69,56 @@ impl Controller<'_> {
             };
             return Decision::unchanged(topics.iter().map(refuse).collect());
         }
-        let key = |topic: &DeleteTopic| (topic.name.clone(), topic.topic_id);
-        let twice = repeated(topics.iter().map(key));
+        let twice = repeated(topics.iter().filter_map(key));
+        let named = self.named_by_id_too(topics, &twice);
         let mut answered = BTreeSet::new();
-        let mut deleted = BTreeSet::new();
         let mut records = Vec::new();
         let mut outcome = Vec::with_capacity(topics.len());
         for topic in topics {
-            if !answered.insert(key(topic)) {
+            let key = key(topic);
+            if key.is_some_and(|key| !answered.insert(key)) {
                 continue;
             }
-            let (found, result) = self.delete_topic(topic, twice.contains(&key(topic)));
-            let result = result.and_then(|id| {
-                if deleted.insert(id) {
-                    let record = RemoveTopicRecord { topic_id: id };
-                    records.push(MetadataRecord::RemoveTopic(record));
-                    Ok(())
-                } else {
-                    Err(invalid(
-                        "The provided topic name maps to an ID that was already supplied.",
-                    ))
-                }
+            let (found, result) =
+                self.delete_topic(topic, key.is_some_and(|key| twice.contains(&key)));
+            let result = match result {
+                // One answer for both: that of the name.
+                Ok(id) if named.contains(&id) && topic.name.is_none() => continue,
+                Ok(id) if named.contains(&id) => Err(invalid(
+                    "The provided topic name maps to an ID that was already supplied.",
+                )),
+                other => other,
+            };
+            let result = result.map(|topic_id| {
+                let record = RemoveTopicRecord { topic_id };
+                records.push(MetadataRecord::RemoveTopic(record));
             });
             outcome.push(DeletedTopic { result, ..found });
         }
         Decision { records, outcome }
+    }
+
+    /// The topics that the asker may delete and that are asked for by name and by id.
+    fn named_by_id_too(
+        &self,
+        topics: &[DeleteTopic],
+        twice: &BTreeSet<Key<'_>>,
+    ) -> BTreeSet<TopicId> {
+        let mut by_id = BTreeSet::new();
+        let mut by_name = BTreeSet::new();
+        for topic in topics {
+            match key(topic) {
+                // An id that comes twice still says that its topic was asked for by it.
+                Some(Key::Id(id)) if topic.may_delete => {
+                    by_id.insert(id);
+                }
+                Some(key @ Key::Name(name)) if topic.may_delete && !twice.contains(&key) => {
+                    by_name.extend(self.image.topic_id(name));
+                }
+                _ => {}
+            }
+        }
+        by_id.intersection(&by_name).copied().collect()
     }
 
     /// What to call the topic in the answer, and the id to delete or why not to.
@@ -131,6 +156,22 @@ impl Controller<'_> {
                 }
             },
         }
+    }
+}
+
+/// How a topic is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Name(&'a str),
+    Id(TopicId),
+}
+
+/// By what `topic` is asked for; `None` where that is both or neither.
+fn key(topic: &DeleteTopic) -> Option<Key<'_>> {
+    match (topic.name.as_deref(), topic.topic_id) {
+        (Some(name), TopicId::ZERO) => Some(Key::Name(name)),
+        (None, id) if id != TopicId::ZERO => Some(Key::Id(id)),
+        _ => None,
     }
 }
 

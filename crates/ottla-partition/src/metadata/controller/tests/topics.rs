@@ -201,11 +201,12 @@ fn with_no_live_broker_nothing_can_be_placed() {
 #[test]
 fn topics_are_deleted_by_name_and_by_id() {
     let mut cluster = Cluster::of(&[1]);
-    for name in ["a", "b", "c", "d"] {
+    for name in ["a", "b", "c", "d", "e", "f"] {
         cluster.create(NewTopic::new(name)).unwrap();
     }
     let of = |name: &str, cluster: &Cluster| cluster.image.topic_id(name).unwrap();
     let (b, c) = (of("b", &cluster), of("c", &cluster));
+    let (e, f) = (of("e", &cluster), of("f", &cluster));
     let both = DeleteTopic {
         topic_id: c,
         ..DeleteTopic::by_name("c")
@@ -230,6 +231,10 @@ fn topics_are_deleted_by_name_and_by_id() {
         DeleteTopic::by_name("d"),
         DeleteTopic::by_name("nope"),
         DeleteTopic::by_id(TopicId::from_bytes([1; 16])),
+        DeleteTopic::by_name("e"),
+        DeleteTopic::by_id(e),
+        DeleteTopic::by_id(e),
+        DeleteTopic::by_id(f),
     ];
     let outcome = cluster.run(|c, _| c.delete_topics(&request));
     let got: Vec<_> = outcome
@@ -243,7 +248,6 @@ fn topics_are_deleted_by_name_and_by_id() {
         got,
         [
             (Some("a"), None),
-            (Some("b"), None),
             (Some("b"), Some(InvalidRequest)),
             (Some("c"), Some(InvalidRequest)),
             (None, Some(InvalidRequest)),
@@ -251,10 +255,13 @@ fn topics_are_deleted_by_name_and_by_id() {
             (Some("d"), Some(InvalidRequest)),
             (Some("nope"), Some(UnknownTopicOrPartition)),
             (None, Some(UnknownTopicId)),
+            (Some("e"), Some(InvalidRequest)),
+            (None, Some(InvalidRequest)),
+            (Some("f"), None),
         ]
     );
     let left: Vec<_> = cluster.image.topics().map(|t| t.name.as_str()).collect();
-    assert_eq!(left, ["c", "d"]);
+    assert_eq!(left, ["b", "c", "d", "e"]);
 }
 
 #[test]
