@@ -5,6 +5,7 @@
 //! any executor or none. Nothing here keeps a broker alive: once it ends, its topics say so.
 
 mod errors;
+mod follow;
 mod new_topic;
 mod stream;
 
@@ -24,13 +25,14 @@ use ottla_protocol::ErrorCode;
 
 use crate::core::BrokerCore;
 use crate::gate::{Gate, Place};
-use crate::partition::{Partition, Refusal};
+use crate::partition::{Partition, Refusal, View};
 use crate::running::RunningBroker;
 use crate::runtime;
 use crate::stop::Stop;
 use crate::tasks::{Running, Tasks};
 
 pub use errors::{AppendError, CreateTopicError, PartitionError, ReadError};
+pub use follow::{FollowedRecord, Follower, WaitError};
 pub use new_topic::NewTopic;
 pub use stream::{RecordStream, Records};
 
@@ -56,6 +58,16 @@ pub enum Isolation {
     ReadUncommitted,
     /// Nothing from the first open transaction on.
     ReadCommitted,
+}
+
+impl Isolation {
+    /// Where such a reader ends.
+    fn end_of(self, view: View) -> Offset {
+        match self {
+            Self::ReadUncommitted => view.high_watermark,
+            Self::ReadCommitted => view.last_stable,
+        }
+    }
 }
 
 /// Where a partition begins and ends, as one consistent view.
@@ -437,16 +449,9 @@ async fn read(
             end: view.end,
         }));
     }
-    let until = match isolation {
-        Isolation::ReadUncommitted => view.high_watermark,
-        Isolation::ReadCommitted => view.last_stable,
-    };
-    Ok(RecordStream::new(
-        topic.inside,
-        partition.log(),
-        from,
-        until,
-    ))
+    let until = isolation.end_of(view);
+    let log = partition.log();
+    Ok(RecordStream::new(topic.inside, log, from, until))
 }
 
 async fn ends(inside: Entered, topic: Topic, number: i32) -> Result<PartitionEnds, PartitionError> {

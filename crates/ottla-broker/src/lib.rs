@@ -33,8 +33,8 @@ mod upkeep;
 
 pub use authorizer::{AclOperation, AllowAll, Authorizer, DenyAll, Resource};
 pub use embed::{
-    AppendError, CreateTopicError, Isolation, NewTopic, PartitionEnds, PartitionError, ReadError,
-    RecordStream, Records, Topic,
+    AppendError, CreateTopicError, FollowedRecord, Follower, Isolation, NewTopic, PartitionEnds,
+    PartitionError, ReadError, RecordStream, Records, Topic, WaitError,
 };
 pub use limits::Limits;
 pub use listener::{AdvertiseSpec, InvalidEndpoint, ListenHost, ListenerSpec};

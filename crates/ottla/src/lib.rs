@@ -30,8 +30,9 @@ pub mod cli;
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
 pub use ottla_broker::{
-    AppendError, CreateTopicError, Isolation, ListenerInfo, NewTopic, PartitionEnds,
-    PartitionError, ReadError, RecordStream, Records, ShutdownReport, Topic,
+    AppendError, CreateTopicError, FollowedRecord, Follower, Isolation, ListenerInfo, NewTopic,
+    PartitionEnds, PartitionError, ReadError, RecordStream, Records, ShutdownReport, Topic,
+    WaitError,
 };
 pub use ottla_log::{
     AppendOptions, Appended, Clock, Codec, Condition, Durability, Entropy, FlushMode, Header,
