@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use crate::deny;
-use crate::step::{Depth, Step, cargo, cargo_with};
+use crate::step::{Depth, Step, cargo, cargo_with, target};
 
 /// Every step, cheap ones first.
 const STEPS: &[Step] = &[
@@ -68,6 +68,12 @@ const STEPS: &[Step] = &[
         run: |_| cargo(&["test", "--manifest-path", "examples/embedded/Cargo.toml"]),
     },
     Step {
+        name: "examples",
+        about: "tests in Python, Java, Go and Node that start a broker for themselves",
+        needs: &["python3", "java", "mvn", "go", "npm"],
+        run: crate::examples::other_languages,
+    },
+    Step {
         name: "package",
         about: "each crate packs as it would be published",
         needs: &[],
@@ -93,7 +99,12 @@ const STEPS: &[Step] = &[
         needs: &["java", "mvn", "go", "python3"],
         run: |_| {
             cargo(&["build", "--release", "-p", "ottla"])?;
-            cargo(&["run", "-q", "-p", "ottla-tests", "--", "clients"])
+            let ottla = target().join("release/ottla");
+            let ottla = ottla
+                .to_str()
+                .ok_or("the target directory's name is not UTF-8")?;
+            let run = ["run", "-q", "-p", "ottla-tests", "--", "clients"];
+            cargo_with(&run, &[("OTTLA_BIN", ottla)])
         },
     },
 ];

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod deny;
+pub mod examples;
 pub mod fuzz;
 pub mod step;
 pub mod style;

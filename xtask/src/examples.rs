@@ -1,0 +1,63 @@
+//! The examples: projects as a user has them, each with the tools of its language.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::step::{Depth, cargo, root, target};
+
+/// Tests that start a broker for themselves, in four languages, over a build of this tree.
+///
+/// # Errors
+/// Where one fails, or its packages cannot be had.
+pub fn other_languages(_: Depth) -> Result<(), String> {
+    cargo(&["build", "-q", "-p", "ottla"])?;
+    let ottla = target().join("debug/ottla");
+    python(&ottla)?;
+    run(&ottla, "junit5", Path::new("mvn"), &["-q", "-B", "test"])?;
+    run(&ottla, "go", Path::new("go"), &["test", "-count=1", "./..."])?;
+    let install = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
+    run(&ottla, "node", Path::new("npm"), &install)?;
+    run(&ottla, "node", Path::new("npm"), &["test"])
+}
+
+fn python(ottla: &Path) -> Result<(), String> {
+    let environment = target().join("pytest");
+    let interpreter = environment.join("bin/python");
+    let folder = environment.to_string_lossy();
+    run(
+        ottla,
+        "pytest",
+        Path::new("python3"),
+        &["-m", "venv", &*folder],
+    )?;
+    let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+    let requirements = ["-r", "requirements.txt"];
+    run(
+        ottla,
+        "pytest",
+        &interpreter,
+        &[&install[..], &requirements].concat(),
+    )?;
+    let test = ["-m", "pytest", "-q", "-p", "no:cacheprovider"];
+    run(ottla, "pytest", &interpreter, &test)
+}
+
+/// Runs `program` in the example's folder; its tests start the broker `ottla`.
+fn run(ottla: &Path, example: &str, program: &Path, args: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .current_dir(root().join("examples").join(example))
+        .env("OTTLA_BIN", ottla)
+        .stdin(Stdio::null());
+    let shown = format!(
+        "{} {} in examples/{example}",
+        program.display(),
+        args.join(" ")
+    );
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{shown}` ended with {status}")),
+        Err(e) => Err(format!("`{shown}` cannot be started: {e}")),
+    }
+}
