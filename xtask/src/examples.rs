@@ -14,7 +14,12 @@ pub fn other_languages(_: Depth) -> Result<(), String> {
     let ottla = target().join("debug/ottla");
     python(&ottla)?;
     run(&ottla, "junit5", Path::new("mvn"), &["-q", "-B", "test"])?;
-    run(&ottla, "go", Path::new("go"), &["test", "-count=1", "./..."])?;
+    run(
+        &ottla,
+        "go",
+        Path::new("go"),
+        &["test", "-count=1", "./..."],
+    )?;
     let install = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
     run(&ottla, "node", Path::new("npm"), &install)?;
     run(&ottla, "node", Path::new("npm"), &["test"])

@@ -38,3 +38,8 @@ pub use ottla_log::{
     AppendOptions, Appended, Clock, Codec, Condition, Durability, Entropy, FlushMode, Header,
     Offset, OwnedRecord, Record, SeededEntropy, SystemClock, TestClock, Timestamp, vfs,
 };
+
+/// What the guide shows compiles and holds.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/TESTING.md")]
+struct Guide;
