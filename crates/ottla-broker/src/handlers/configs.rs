@@ -122,6 +122,12 @@ fn entries(context: &Context, kind: i8, name: &str) -> ApiResult<Vec<ConfigEntry
                 Vec::new()
             })
         }
+        CLIENT_METRICS if name.is_empty() => Err(invalid(
+            "Client metrics subscription name must not be empty".to_owned(),
+        )),
+        CLIENT_METRICS => Ok(context.config().describe_client_metrics(name)),
+        GROUP if name.is_empty() => Err(invalid("Group name must not be empty".to_owned())),
+        GROUP => Ok(context.config().describe_group(name)),
         _ => Err(invalid(format!("Unsupported resource type: {kind}"))),
     }
 }

@@ -6,8 +6,10 @@
 
 mod broker;
 mod check;
+mod client_metrics;
 mod def;
 mod describe;
+mod group;
 mod reason;
 mod resolve;
 mod topic;
@@ -18,8 +20,10 @@ pub(in crate::metadata) use broker::dynamic_refusal;
 pub use broker::{
     BrokerConfig, ConfigProblem, ConfigWarning, broker_def, broker_defs, known_broker_keys,
 };
+pub(in crate::metadata) use client_metrics::{INTERVAL_MS, check_patterns, client_metrics_def};
 pub use def::{Check, ConfigDef, ConfigKind, Mark, Update};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym};
+pub use group::{group_def, group_defs};
 pub use resolve::ConfigView;
 pub use topic::{topic_def, topic_defs, validate_topic_config};
 pub use topic_config::{CleanupPolicy, TopicConfig};

@@ -298,6 +298,24 @@ impl ConfigResource {
         }
     }
 
+    /// A group's configuration.
+    #[must_use]
+    pub fn group(name: &str) -> Self {
+        Self {
+            kind: ConfigResourceKind::Group,
+            name: name.into(),
+        }
+    }
+
+    /// The configuration of a subscription to client metrics.
+    #[must_use]
+    pub fn client_metrics(name: &str) -> Self {
+        Self {
+            kind: ConfigResourceKind::ClientMetrics,
+            name: name.into(),
+        }
+    }
+
     /// One broker's dynamic configuration.
     #[must_use]
     pub fn broker(id: BrokerId) -> Self {

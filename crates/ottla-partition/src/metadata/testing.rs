@@ -115,6 +115,8 @@ fn any_config() -> impl Strategy<Value = MetadataRecord> {
         prop::sample::select(NAMES).prop_map(ConfigResource::topic),
         (1i32..3).prop_map(|n| ConfigResource::broker(BrokerId::new(n))),
         Just(ConfigResource::all_brokers()),
+        prop::sample::select(NAMES).prop_map(ConfigResource::group),
+        prop::sample::select(NAMES).prop_map(ConfigResource::client_metrics),
     ];
     let keys = prop::sample::select(vec!["retention.ms", "segment.ms"]);
     let values = prop::option::weighted(0.8, "[0-9]{1,3}");

@@ -319,15 +319,199 @@ pub(super) fn alter(r: &mut Recorder) -> Result {
     })
 }
 
+/// Groups, subscriptions to client metrics, and loggers.
 pub(super) fn other_resources(r: &mut Recorder) -> Result {
-    for (kind, name) in [(LOGGER, "1"), (METRICS, "metrics"), (GROUP, "group")] {
+    const API: &str = "DescribeConfigs";
+    for (what, kind, name) in [
+        ("the broker's loggers", LOGGER, "1"),
+        ("a subscription that nobody made", METRICS, "metrics"),
+        ("a group that nobody made", GROUP, "group"),
+        ("loggers of an unknown broker", LOGGER, "7"),
+        ("loggers of a broker that is no number", LOGGER, "one"),
+        ("loggers of no broker", LOGGER, ""),
+        ("a subscription without a name", METRICS, ""),
+        ("a group without a name", GROUP, ""),
+    ] {
+        let body = json!({"includeSynonyms": true, "resources": [
+            {"resourceType": kind, "resourceName": name, "configurationKeys": null}]});
+        r.versions(API, what, [1, 4], |_| body.clone())?;
+    }
+    for (what, kind, name, key, values) in others() {
+        for (how, op, value) in values {
+            let change = json!({"name": key, "configOperation": op, "value": value});
+            let body = json!({"resources": [
+                {"resourceType": kind, "resourceName": name, "configs": [change]}]});
+            let what = format!("{what}, {how}");
+            r.one("IncrementalAlterConfigs", &what, 1, &body)?;
+            if !name.is_empty() && kind != LOGGER {
+                show(r, &format!("after: {what}"), kind, name, &[key])?;
+            }
+        }
+    }
+    for (what, kind, name, key, value) in [
+        (
+            "a group",
+            GROUP,
+            "legacy",
+            "consumer.session.timeout.ms",
+            "46000",
+        ),
+        (
+            "a group again",
+            GROUP,
+            "legacy",
+            "consumer.heartbeat.interval.ms",
+            "6000",
+        ),
+        ("a subscription", METRICS, "legacy", "interval.ms", "1000"),
+        (
+            "a subscription's unknown key",
+            METRICS,
+            "legacy",
+            "interval",
+            "1000",
+        ),
+        ("a logger", LOGGER, "1", "root", "INFO"),
+    ] {
         let body = json!({"resources": [
-            {"resourceType": kind, "resourceName": name, "configurationKeys": ["none"]}]});
-        r.versions("DescribeConfigs", &format!("the kind {kind}"), [4], |_| {
-            body.clone()
-        })?;
+            {"resourceType": kind, "resourceName": name,
+             "configs": [{"name": key, "value": value}]}]});
+        r.one("AlterConfigs", what, 2, &body)?;
+        if kind == GROUP {
+            let keys = [
+                "consumer.session.timeout.ms",
+                "consumer.heartbeat.interval.ms",
+            ];
+            show(r, &format!("after: {what}"), kind, name, &keys)?;
+        }
     }
     Ok(())
+}
+
+/// How a key is altered: what to say of it, the operation, and its value.
+type Changes = Vec<(&'static str, i8, Value)>;
+
+fn others() -> Vec<(&'static str, i8, &'static str, &'static str, Changes)> {
+    let set = |what: &'static str, value: &str| (what, 0, json!(value));
+    let timeouts = vec![
+        set("set", "50000"),
+        set("too low", "1000"),
+        set("too high", "70000"),
+        set("no number", "soon"),
+        ("unset", 1, Value::Null),
+    ];
+    let offsets = vec![
+        set("earliest", "earliest"),
+        set("a duration", "by_duration:PT1H"),
+        set("no duration", "by_duration:1h"),
+        set("none", "none"),
+    ];
+    let lists = vec![
+        set("set", "a.,b."),
+        ("append", 2, json!("c.")),
+        ("subtract", 3, json!("a.")),
+        set("empty", ""),
+    ];
+    let patterns = vec![
+        set("one", "client_id=a.*"),
+        set("two", "client_id=b,client_source_port=9"),
+        set("an unknown name", "client=b"),
+        set("no expression", "client_id="),
+        set("too many parts", "client_id=a=b"),
+    ];
+    let intervals = vec![
+        set("set", "1000"),
+        set("too low", "99"),
+        set("too high", "3600001"),
+        set("no number", "soon"),
+    ];
+    vec![
+        (
+            "a group's timeout",
+            GROUP,
+            "g",
+            "consumer.session.timeout.ms",
+            timeouts,
+        ),
+        (
+            "a group's heartbeat",
+            GROUP,
+            "g",
+            "consumer.heartbeat.interval.ms",
+            vec![set("set", "6000"), set("too high", "15001")],
+        ),
+        (
+            "a group's offsets",
+            GROUP,
+            "g",
+            "share.auto.offset.reset",
+            offsets,
+        ),
+        (
+            "a group's unknown key",
+            GROUP,
+            "g",
+            "session.timeout.ms",
+            vec![set("set", "1")],
+        ),
+        (
+            "a group without a name",
+            GROUP,
+            "",
+            "consumer.session.timeout.ms",
+            vec![set("set", "50000")],
+        ),
+        (
+            "a subscription's interval",
+            METRICS,
+            "m",
+            "interval.ms",
+            intervals,
+        ),
+        ("a subscription's metrics", METRICS, "m", "metrics", lists),
+        ("a subscription's match", METRICS, "m", "match", patterns),
+        (
+            "a subscription's unknown key",
+            METRICS,
+            "m",
+            "interval",
+            vec![set("set", "1")],
+        ),
+        (
+            "a subscription without a name",
+            METRICS,
+            "",
+            "interval.ms",
+            vec![set("set", "1000")],
+        ),
+        (
+            "an unknown logger",
+            LOGGER,
+            "1",
+            "no.such.logger",
+            vec![
+                set("set", "INFO"),
+                set("to no level", "LOUD"),
+                ("unset", 1, Value::Null),
+                ("append", 2, json!("INFO")),
+                ("do what nobody knows", 9, json!("INFO")),
+            ],
+        ),
+        (
+            "a logger of an unknown broker",
+            LOGGER,
+            "7",
+            "root",
+            vec![set("set", "INFO")],
+        ),
+        (
+            "a logger of a broker that is no number",
+            LOGGER,
+            "one",
+            "root",
+            vec![set("set", "INFO")],
+        ),
+    ]
 }
 
 /// A config of one broker, and of all, through its life.

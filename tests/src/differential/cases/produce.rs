@@ -227,7 +227,12 @@ fn twice(r: &mut Recorder) -> Result {
         let records = Batch::of(vec![record("k", "v"); count]).value();
         json!({"index": 0, "records": records})
     };
-    let topic = |partitions: Value| json!({"name": "twice", "topicId": r.id("twice"), "partitionData": partitions});
+    let id = r.id("twice");
+    let topic = |partitions: Value| {
+        let mut topic = json!({"name": "twice", "topicId": id});
+        topic["partitionData"] = partitions;
+        topic
+    };
     let latest = json!({"partitionIndex": 0, "timestamp": -1});
     let end = json!({"replicaId": -1, "topics": [{"name": "twice", "partitions": [latest]}]});
     let together = json!({"acks": -1, "topicData": [topic(json!([of(1), of(3)]))]});

@@ -63,8 +63,50 @@ pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidC
                 def.name
             ))
         }
+        (Check::OffsetReset, ConfigValue::Text(text)) if !is_offset_reset(text) => refuse(format!(
+            "Invalid value `{text}` for configuration {}. The value must be either 'earliest', \
+             'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
+            def.name
+        )),
         _ => Ok(()),
     }
+}
+
+/// Whether `text` says where to begin to read.
+fn is_offset_reset(text: &str) -> bool {
+    match text.strip_prefix("by_duration:") {
+        Some(duration) => is_duration(duration),
+        None => matches!(text, "earliest" | "latest"),
+    }
+}
+
+/// Whether `text` is `PnDTnHnMn.nS`, of which any but the last part may be missing.
+fn is_duration(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let Some(rest) = upper.strip_prefix('P') else {
+        return false;
+    };
+    let (days, time) = match rest.split_once('T') {
+        Some((days, time)) if !time.is_empty() => (days, time),
+        Some(_) => return false,
+        None => (rest, ""),
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (mut days, mut time) = (days, time);
+    let part = |text: &mut &str, unit: char| match text.split_once(unit) {
+        Some((number, rest)) => {
+            *text = rest;
+            let whole = number.split_once('.').filter(|_| unit == 'S');
+            let fraction_holds = whole.is_none_or(|(_, n)| n.is_empty() || is_number(n));
+            is_number(whole.map_or(number, |(n, _)| n)) && fraction_holds
+        }
+        None => true,
+    };
+    let holds = part(&mut days, 'D')
+        && part(&mut time, 'H')
+        && part(&mut time, 'M')
+        && part(&mut time, 'S');
+    holds && !rest.is_empty() && days.is_empty() && time.is_empty()
 }
 
 /// No entry empty, and where `allowed` has any, none but those.

@@ -106,6 +106,8 @@ pub enum Check {
     NonEmpty,
     /// `*`, or a list of `partition:broker`.
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` and a duration as in ISO 8601.
+    OffsetReset,
 }
 
 /// Whether a key may change while the broker runs.

@@ -19,6 +19,10 @@ pub enum ConfigSource {
     StaticBroker,
     /// Set by nobody.
     Default,
+    /// Set on the subscription to client metrics.
+    ClientMetrics,
+    /// Set on the group.
+    Group,
 }
 
 impl ConfigSource {
@@ -31,6 +35,8 @@ impl ConfigSource {
             Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
+            Self::ClientMetrics => 7,
+            Self::Group => 8,
         }
     }
 }
@@ -132,7 +138,7 @@ impl ConfigView<'_> {
 
     /// Every place that gives the broker key `name` a value, as Kafka lists them: layer by layer,
     /// in each the key and its relatives in other units, from the first that is the key itself.
-    fn synonyms(&self, name: &str) -> Vec<ConfigSynonym> {
+    pub(super) fn synonyms(&self, name: &str) -> Vec<ConfigSynonym> {
         let family = family(name);
         let given = [
             ConfigSource::DynamicBroker,
@@ -182,7 +188,7 @@ fn family(name: &str) -> Vec<&str> {
         .map_or_else(|| vec![name], |family| family.to_vec())
 }
 
-fn entry(
+pub(super) fn entry(
     def: &'static ConfigDef,
     value: Option<String>,
     synonyms: Vec<ConfigSynonym>,

@@ -90,9 +90,12 @@ impl<'a> ConfigView<'a> {
     /// The keys set on the topic `name`.
     #[must_use]
     pub fn set_on_topic(&self, name: &str) -> Option<&'a ConfigMap> {
-        self.image
-            .config(&ConfigResource::topic(name))
-            .map(|keys| &**keys)
+        self.set_on(&ConfigResource::topic(name))
+    }
+
+    /// The keys set on `resource`.
+    pub(super) fn set_on(&self, resource: &ConfigResource) -> Option<&'a ConfigMap> {
+        self.image.config(resource).map(|keys| &**keys)
     }
 
     /// The keys set for all brokers while they run.

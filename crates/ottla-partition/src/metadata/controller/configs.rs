@@ -1,5 +1,7 @@
 //! Altering configuration: single keys (KIP-339) and whole resources.
 
+mod others;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use crate::metadata::image::ConfigMap;
 use crate::metadata::record::{
     ClearElrRecord, ConfigRecord, ConfigResource, ConfigResourceKind, MetadataRecord,
 };
+
+use others::check_client_metrics;
 
 /// Changes of single keys of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,15 +178,11 @@ impl Controller<'_> {
             return Err(invalid_request("Each resource must appear at most once."));
         }
         match ConfigResourceKind::from_code(kind) {
-            Some(ConfigResourceKind::Topic) => Ok(ConfigResourceKind::Topic),
             Some(ConfigResourceKind::Broker) => {
                 self.check_broker_name(name)?;
                 Ok(ConfigResourceKind::Broker)
             }
-            Some(other) => Err(invalid_request(format!(
-                "{} resources are not implemented",
-                other.name()
-            ))),
+            Some(other) => Ok(other),
             None => Err(invalid_request(format!("Unknown resource type {kind}"))),
         }
     }
@@ -218,6 +218,9 @@ impl Controller<'_> {
         if let Some(denied) = resource.denied {
             return Err(denied.into());
         }
+        if kind == ConfigResourceKind::BrokerLogger {
+            return self.check_loggers(resource).map(|()| Vec::new());
+        }
         let target = ConfigResource {
             kind,
             name: resource.name.as_str().into(),
@@ -243,6 +246,10 @@ impl Controller<'_> {
         check_distinct(resource.configs.iter().map(|(name, _)| &**name))?;
         let pairs = resource.configs.iter();
         check_values(pairs.map(|(name, value)| (&**name, value.as_deref())))?;
+        if kind == ConfigResourceKind::BrokerLogger {
+            let code = kind.code();
+            return Err(invalid_request(format!("Unknown resource type {code}")));
+        }
         if let Some(denied) = resource.denied {
             return Err(denied.into());
         }
@@ -277,6 +284,8 @@ impl Controller<'_> {
         }
         match target.kind {
             ConfigResourceKind::Topic => self.check_topic(&target.name, &after)?,
+            ConfigResourceKind::Group => self.check_group(&target.name, &after)?,
+            ConfigResourceKind::ClientMetrics => check_client_metrics(&target.name, &after)?,
             _ => self.check_broker(&target.name, &changes, &after)?,
         }
         let is_broker = target.kind == ConfigResourceKind::Broker;
@@ -326,15 +335,7 @@ impl Controller<'_> {
                 .map_err(|error| invalid_request(error.to_string()))?;
         }
         let invalid = |why: String| Err(ApiError::new(ErrorCode::InvalidConfig, why));
-        if after
-            .values()
-            .any(|value| value.len() > CONFIG_VALUE_LEN_MAX)
-        {
-            return invalid(format!(
-                "The configuration value cannot be added because it exceeds the maximum value \
-                 size of {CONFIG_VALUE_LEN_MAX} bytes."
-            ));
-        }
+        check_lengths(after)?;
         if let Some(value) = changes.get(MIN_ISR).filter(|_| self.has_elr()) {
             if is_one {
                 return invalid(format!(
@@ -382,7 +383,9 @@ fn apply(
     }
     let def = match kind {
         ConfigResourceKind::Topic => topic_def(&op.name),
-        _ => broker_def(&op.name),
+        ConfigResourceKind::Broker => broker_def(&op.name),
+        // Kafka knows of no lists but theirs.
+        _ => None,
     };
     let def = def.filter(|def| def.kind == ConfigKind::List);
     let Some(def) = def else {
@@ -418,6 +421,14 @@ fn apply(
         });
     }
     Ok(Some(list.join(",").into()))
+}
+
+fn check_lengths(after: &ConfigMap) -> ApiResult<()> {
+    let too_long = |value: &Arc<str>| value.len() > CONFIG_VALUE_LEN_MAX;
+    if after.values().any(too_long) {
+        return Err(value_too_long());
+    }
+    Ok(())
 }
 
 fn check_distinct<'a>(names: impl Iterator<Item = &'a str>) -> ApiResult<()> {

@@ -165,7 +165,7 @@ fn refusals_carry_kafkas_codes() {
             alter(BROKER, "1", set("ssl.keystore.type", "PEM")),
             InvalidRequest,
         ),
-        (alter(8, "1", set("root", "DEBUG")), InvalidRequest),
+        (alter(8, "1", set("root", "DEBUG")), InvalidConfig),
         (alter(77, "1", set("root", "DEBUG")), InvalidRequest),
     ] {
         let name = format!("{resource:?}");
@@ -238,4 +238,24 @@ fn a_changed_min_isr_forgets_who_was_eligible() {
     )
     .unwrap();
     assert_eq!(cluster.state("u"), "1 e0 isr 1");
+}
+
+#[test]
+fn a_group_keeps_its_keys() {
+    const GROUP: i8 = 32;
+    const KEY: &str = "consumer.session.timeout.ms";
+    let mut cluster = cluster();
+    let value = |cluster: &Cluster| {
+        let image = &cluster.image;
+        let keys = image.config(&ConfigResource::group("g"));
+        keys.and_then(|keys| keys.get(KEY).map(ToString::to_string))
+    };
+    let set = |text| alter(GROUP, "g", vec![op(KEY, 0, Some(text))]);
+    run(&mut cluster, set("50000")).unwrap();
+    assert_eq!(value(&cluster).as_deref(), Some("50000"));
+    let refused = run(&mut cluster, set("1"));
+    assert_eq!(code(refused), ErrorCode::InvalidConfig);
+    assert_eq!(value(&cluster).as_deref(), Some("50000"));
+    run(&mut cluster, alter(GROUP, "g", vec![op(KEY, 1, None)])).unwrap();
+    assert!(cluster.image.config(&ConfigResource::group("g")).is_none());
 }

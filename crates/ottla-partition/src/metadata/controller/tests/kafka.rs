@@ -213,6 +213,8 @@ fn line(entry: &ConfigEntry) -> String {
         ConfigSource::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
         ConfigSource::StaticBroker => "STATIC_BROKER_CONFIG",
         ConfigSource::Default => "DEFAULT_CONFIG",
+        ConfigSource::ClientMetrics => "CLIENT_METRICS_CONFIG",
+        ConfigSource::Group => "GROUP_CONFIG",
     };
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".into());
     let (name, kind) = (entry.name, entry.kind.name());
