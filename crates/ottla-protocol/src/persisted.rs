@@ -1,11 +1,12 @@
-//! The records that Kafka keeps in its own topics and files, in Kafka's schemas: the metadata log's
-//! and the control records of the quorum's log.
+//! The records that Kafka keeps in its own topics and files, in Kafka's schemas: the metadata log's,
+//! the control records of the quorum's log, and those of `__consumer_offsets`.
 //!
 //! They hold plain numbers and strings as they lie in bytes, sentinels included; what these mean is
 //! the matter of whoever replays them.
 
 pub mod control;
 pub mod metadata;
+pub mod offsets;
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;

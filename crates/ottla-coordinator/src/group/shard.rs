@@ -1,0 +1,207 @@
+//! The machine: one partition of `__consumer_offsets` and the groups in it.
+
+mod admin;
+mod expiry;
+mod members;
+mod offsets;
+
+use std::collections::BTreeMap;
+
+use ottla_log::{Offset, TopicId};
+use ottla_protocol::StrBytes;
+
+use super::config::GroupConfig;
+use super::decision::{Decision, Now, TimerKey, WaiterId};
+use super::live::{Live, Turn};
+use super::record::Record;
+use super::request::GroupRequest;
+use super::state::Hard;
+use super::text::own;
+
+/// The groups whose records lie in one partition of `__consumer_offsets`.
+///
+/// Inputs come one at a time, with a `now` whose monotonic part never goes back. Each yields a
+/// [`Decision`], which says what to do with it. The life of a shard:
+/// 1. [`new`](Self::new), then [`replay`](Self::replay) with each record of the partition in
+///    order: this alone makes and changes **hard state**, at load, on a follower and live;
+/// 2. [`loaded`](Self::loaded) makes the **soft state** (who waits, whose session ends when, the
+///    generation that is being formed) from it; from then on [`handle`](Self::handle) and
+///    [`timer`](Self::timer) change the soft state and decide on records;
+/// 3. when this broker leads the partition no longer, or an append or sync of it failed, the
+///    shard is dropped. Waiters of a dropped shard are told `NOT_COORDINATOR`; all that was
+///    answered before is in the log.
+///
+/// A client that is gone is not told to the shard: its member stays until its session ends, as
+/// in Kafka, and answers to its waiter may be dropped.
+#[derive(Clone, Debug)]
+pub struct GroupShard {
+    config: GroupConfig,
+    hard: Hard,
+    soft: Soft,
+}
+
+/// All soft state: the groups that have members, or handed ids out.
+#[derive(Clone, Debug, Default)]
+struct Soft {
+    groups: BTreeMap<StrBytes, SoftGroup>,
+    /// How many ids were handed out, over all groups, that nobody came back with.
+    pending: usize,
+}
+
+/// A live group and its id.
+#[derive(Clone, Debug)]
+struct SoftGroup {
+    id: StrBytes,
+    live: Live,
+}
+
+impl GroupShard {
+    /// A shard that has seen no record yet.
+    #[must_use]
+    pub fn new(config: GroupConfig) -> Self {
+        Self {
+            config,
+            hard: Hard::default(),
+            soft: Soft::default(),
+        }
+    }
+
+    /// Applies the record at `offset`: one that was just decided on and appended, or one that a
+    /// load or a follower reads.
+    pub fn replay(&mut self, offset: Offset, record: &Record) {
+        self.hard.replay(offset, record);
+    }
+
+    /// All records were replayed: from now on this shard coordinates. Every member's session
+    /// begins anew.
+    #[must_use]
+    pub fn loaded(&mut self, now: Now) -> Decision {
+        let mut decision = self.decision();
+        self.soft = Soft::default();
+        let groups = self.hard.groups();
+        let with_members = groups.filter(|(_, group)| {
+            let metadata = group.metadata.as_ref();
+            metadata.is_some_and(|m| !m.members.is_empty())
+        });
+        let ids: Vec<StrBytes> = with_members.map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.with_live(now, &id, &mut decision, |live, turn| {
+                live.begin_sessions(turn);
+                if live.members().len() > turn.config.members_max {
+                    // The limit was lowered: the last ones to join again are turned away.
+                    live.prepare(turn);
+                }
+            });
+        }
+        self.schedule_expiry(now, &mut decision);
+        decision
+    }
+
+    /// Handles a request. Its answer, to `waiter`, is in this decision or in a later one.
+    #[must_use]
+    pub fn handle(&mut self, now: Now, waiter: WaiterId, request: GroupRequest) -> Decision {
+        let mut decision = self.decision();
+        let out = &mut decision;
+        match request {
+            GroupRequest::Join(request) => self.join(now, waiter, request, out),
+            GroupRequest::Sync(request) => self.sync(now, waiter, &request, out),
+            GroupRequest::Heartbeat(request) => self.heartbeat(now, waiter, &request, out),
+            GroupRequest::Leave(request) => self.leave(now, waiter, &request, out),
+            GroupRequest::OffsetCommit(request) => self.commit(now, waiter, &request, out),
+            GroupRequest::OffsetFetch(request) => self.fetch(waiter, &request, out),
+            GroupRequest::OffsetDelete(request) => self.delete_offsets(waiter, &request, out),
+            GroupRequest::Describe(request) => self.describe(waiter, &request, out),
+            GroupRequest::ConsumerDescribe(_) => Self::consumer_describe(waiter, out),
+            GroupRequest::List(request) => self.list(waiter, &request, out),
+            GroupRequest::Delete(request) => self.delete_group(waiter, &request, out),
+        }
+        decision
+    }
+
+    /// A timer comes.
+    #[must_use]
+    pub fn timer(&mut self, now: Now, key: &TimerKey) -> Decision {
+        let mut decision = self.decision();
+        let out = &mut decision;
+        match key {
+            TimerKey::Session { group, member } => {
+                self.if_live(now, group, out, |live, turn| {
+                    live.session_timer(turn, member);
+                });
+            }
+            TimerKey::Join { group } => self.if_live(now, group, out, Live::join_timer),
+            TimerKey::Sync { group } => self.if_live(now, group, out, Live::sync_timer),
+            TimerKey::Expiry => self.expire(now, out),
+        }
+        decision
+    }
+
+    /// Topics were deleted, here with their names and ids: what was committed for them is
+    /// forgotten.
+    #[must_use]
+    pub fn topics_deleted(&mut self, topics: &[(StrBytes, TopicId)]) -> Decision {
+        let mut decision = self.decision();
+        self.forget_topics(topics, &mut decision);
+        decision
+    }
+
+    /// A decision that so far decides nothing.
+    fn decision(&self) -> Decision {
+        Decision {
+            seen: self.hard.end(),
+            ..Decision::default()
+        }
+    }
+
+    /// Hands the live group to `then`, made from its records where there is none, and lets it go
+    /// again where its records say all there is to say.
+    fn with_live<R>(
+        &mut self,
+        now: Now,
+        group: &StrBytes,
+        decision: &mut Decision,
+        then: impl FnOnce(&mut Live, &mut Turn<'_>) -> R,
+    ) -> R {
+        let recorded = self.hard.group(group).and_then(|g| g.metadata.as_ref());
+        if !self.soft.groups.contains_key(group) {
+            let id = own(group);
+            let live = Live::of(recorded);
+            self.soft.groups.insert(id.clone(), SoftGroup { id, live });
+        }
+        let soft = self.soft.groups.get_mut(group).expect("it was just made");
+        let mut turn = Turn {
+            now,
+            config: &self.config,
+            group: &soft.id,
+            recorded,
+            decision,
+        };
+        let pending_before = soft.live.pending_count();
+        let result = then(&mut soft.live, &mut turn);
+        self.soft.pending = self.soft.pending - pending_before + soft.live.pending_count();
+        if soft.live.is_idle() {
+            self.soft.groups.remove(group);
+        }
+        result
+    }
+
+    /// The same, where there is a live group.
+    fn if_live(
+        &mut self,
+        now: Now,
+        group: &StrBytes,
+        decision: &mut Decision,
+        then: impl FnOnce(&mut Live, &mut Turn<'_>),
+    ) {
+        if self.soft.groups.contains_key(group) {
+            self.with_live(now, group, decision, then);
+        }
+    }
+
+    fn live(&self, group: &StrBytes) -> Option<&Live> {
+        self.soft.groups.get(group).map(|soft| &soft.live)
+    }
+}
+
+#[cfg(test)]
+mod tests;

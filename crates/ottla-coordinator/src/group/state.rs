@@ -1,0 +1,198 @@
+//! Hard state: what the records say. It changes by [`Hard::replay`] and by nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use ottla_log::Offset;
+use ottla_protocol::StrBytes;
+
+use super::record::{CommittedOffset, GroupMetadata, MemberMetadata, Record, UnknownRecord};
+use super::text::{own, own_bytes, own_or_none};
+
+/// The type of the keys of members of KIP-848 groups.
+const CONSUMER_MEMBER: i16 = 5;
+/// The type of the keys of members of share groups.
+const SHARE_MEMBER: i16 = 10;
+/// The type of the keys of members of streams groups.
+const STREAMS_MEMBER: i16 = 19;
+
+/// Everything that the records of a shard say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Hard {
+    groups: BTreeMap<StrBytes, HardGroup>,
+    /// The offset behind the last record.
+    end: Offset,
+}
+
+/// The offsets of a group: by topic, then by partition.
+pub(super) type Offsets = BTreeMap<StrBytes, BTreeMap<i32, CommittedOffset>>;
+
+/// What the records say of one group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct HardGroup {
+    /// The last generation that was written down; `None` for a group that only keeps offsets.
+    pub(super) metadata: Option<GroupMetadata>,
+    /// What was committed. No topic is without partitions.
+    pub(super) offsets: Offsets,
+    /// The keys of records of other types of groups, with their types.
+    pub(super) foreign: BTreeSet<(i16, Bytes)>,
+    /// The offset behind the last record of this group.
+    changed: Offset,
+}
+
+impl Hard {
+    /// Applies the record at `offset`.
+    pub(super) fn replay(&mut self, offset: Offset, record: &Record) {
+        self.end = offset.plus(1);
+        let Some(id) = record.group() else { return };
+        let end = self.end;
+        let deletes = match record {
+            Record::Offset { committed, .. } => committed.is_none(),
+            Record::Group { metadata, .. } => metadata.is_none(),
+            Record::Other(other) => other.is_tombstone,
+        };
+        if deletes && !self.groups.contains_key(id) {
+            return;
+        }
+        let group = entry(&mut self.groups, id);
+        group.changed = end;
+        match record {
+            Record::Offset {
+                topic,
+                partition,
+                committed: Some(committed),
+                ..
+            } => {
+                entry(&mut group.offsets, topic).insert(*partition, own_committed(committed));
+            }
+            Record::Offset {
+                topic, partition, ..
+            } => group.forget_offset(topic, *partition),
+            Record::Group { metadata, .. } => {
+                group.metadata = metadata.as_ref().map(own_metadata);
+            }
+            Record::Other(other) => group.note_foreign(other),
+        }
+        if group.is_nothing() {
+            self.groups.remove(id);
+        }
+    }
+
+    /// The group of this id, if any record speaks of it.
+    pub(super) fn group(&self, id: &StrBytes) -> Option<&HardGroup> {
+        self.groups.get(id)
+    }
+
+    /// All groups, by id.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&StrBytes, &HardGroup)> {
+        self.groups.iter()
+    }
+
+    /// The end of what an answer about this group tells of. Of a group that no record speaks of
+    /// any more it tells that its records were deleted, which may have been just now.
+    pub(super) fn seen(&self, id: &StrBytes) -> Offset {
+        self.groups.get(id).map_or(self.end, |group| group.changed)
+    }
+
+    /// The offset behind the last record.
+    pub(super) const fn end(&self) -> Offset {
+        self.end
+    }
+}
+
+impl HardGroup {
+    /// Whether this is a group of another type than the classic one.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.metadata.is_none() && !self.foreign.is_empty()
+    }
+
+    /// Whether a group of another type has members.
+    pub(super) fn has_foreign_members(&self) -> bool {
+        let member = |kind: i16| matches!(kind, CONSUMER_MEMBER | SHARE_MEMBER | STREAMS_MEMBER);
+        self.foreign.iter().any(|(kind, _)| member(*kind))
+    }
+
+    /// Kafka's name of the type of a group of another type.
+    pub(super) fn foreign_type(&self) -> &'static str {
+        match self.foreign.first().map(|(kind, _)| *kind) {
+            Some(10..=15) => "Share",
+            Some(17..=23) => "Streams",
+            _ => "Consumer",
+        }
+    }
+
+    /// The deletions of all records of other types of groups.
+    pub(super) fn foreign_tombstones(&self, id: &StrBytes) -> impl Iterator<Item = Record> {
+        self.foreign.iter().map(move |(kind, key)| {
+            Record::Other(UnknownRecord {
+                kind: *kind,
+                group: Some(id.clone()),
+                key: key.clone(),
+                is_tombstone: true,
+            })
+        })
+    }
+
+    /// What was committed for a partition.
+    pub(super) fn offset(&self, topic: &StrBytes, partition: i32) -> Option<&CommittedOffset> {
+        self.offsets.get(topic)?.get(&partition)
+    }
+
+    fn forget_offset(&mut self, topic: &StrBytes, partition: i32) {
+        let Some(partitions) = self.offsets.get_mut(topic) else {
+            return;
+        };
+        partitions.remove(&partition);
+        if partitions.is_empty() {
+            self.offsets.remove(topic);
+        }
+    }
+
+    fn note_foreign(&mut self, record: &UnknownRecord) {
+        if record.is_tombstone {
+            self.foreign.remove(&(record.kind, record.key.clone()));
+        } else {
+            self.foreign.insert((record.kind, own_bytes(&record.key)));
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.metadata.is_none() && self.offsets.is_empty() && self.foreign.is_empty()
+    }
+}
+
+/// The entry of `key`, which is copied only when it is new.
+fn entry<'a, V: Default>(map: &'a mut BTreeMap<StrBytes, V>, key: &StrBytes) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(own(key), V::default());
+    }
+    map.get_mut(key).expect("it was just put there")
+}
+
+fn own_committed(committed: &CommittedOffset) -> CommittedOffset {
+    CommittedOffset {
+        metadata: own(&committed.metadata),
+        ..committed.clone()
+    }
+}
+
+fn own_metadata(metadata: &GroupMetadata) -> GroupMetadata {
+    let members = metadata.members.iter().map(|member| MemberMetadata {
+        member_id: own(&member.member_id),
+        instance_id: own_or_none(member.instance_id.as_ref()),
+        client_id: own(&member.client_id),
+        client_host: own(&member.client_host),
+        rebalance_timeout_ms: member.rebalance_timeout_ms,
+        session_timeout_ms: member.session_timeout_ms,
+        subscription: own_bytes(&member.subscription),
+        assignment: own_bytes(&member.assignment),
+    });
+    GroupMetadata {
+        protocol_type: own_or_none(metadata.protocol_type.as_ref()),
+        generation: metadata.generation,
+        protocol_name: own_or_none(metadata.protocol_name.as_ref()),
+        leader: own_or_none(metadata.leader.as_ref()),
+        state_since: metadata.state_since,
+        members: members.collect(),
+    }
+}
