@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use ottla_log::Entropy;
-use ottla_log::LogError;
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::{Broker, Image, Topic};
@@ -19,7 +18,7 @@ use crate::listener::{Endpoint, Listener};
 use crate::log_gate::LogGate;
 use crate::metadata::Metadata;
 use crate::partition::Partition;
-use crate::partitions::Partitions;
+use crate::partitions::{OpenPartitionError, Partitions};
 use crate::runtime::Runtime;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -115,25 +114,13 @@ impl BrokerCore {
         &self.partitions
     }
 
-    /// The partition `number` of `topic` in `image`, opened where it is not.
+    /// The partition `number` of `topic`, opened where it is not.
     pub(crate) async fn open_partition(
         &self,
-        image: &Image,
         topic: &Topic,
         number: i32,
-    ) -> Result<Arc<Partition>, LogError> {
-        if let Some(partition) = self.partitions.get(topic.id, number) {
-            return Ok(partition);
-        }
-        let opening = self.partitions.open(&self.runtime, image, topic, number);
-        let partition = opening.await?;
-        // What changed since `image` told nobody who was not open yet.
-        let newest = self.metadata.image();
-        match newest.topic_by_id(topic.id).map(|t| t.partition(number)) {
-            Some(Some(registration)) => partition.registered(registration),
-            _ => self.partitions.close(topic.id, number),
-        }
-        Ok(partition)
+    ) -> Result<Arc<Partition>, OpenPartitionError> {
+        self.partitions.open(&self.runtime, topic, number).await
     }
 
     pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
@@ -152,7 +139,7 @@ impl BrokerCore {
             let Some(topic) = image.topic(id.topic().as_str()) else {
                 continue;
             };
-            let opening = self.open_partition(&image, topic, id.partition());
+            let opening = self.open_partition(topic, id.partition());
             let opened = tokio::select! {
                 biased;
                 () = stop.requested() => return,

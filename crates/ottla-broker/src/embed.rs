@@ -330,7 +330,7 @@ impl Entered {
         if registration.leader != Some(self.core.node_id()) {
             return Err(PartitionError::NotLeader { id });
         }
-        let opened = self.core.open_partition(&image, registered, number).await;
+        let opened = self.core.open_partition(registered, number).await;
         Ok((opened?, id))
     }
 }

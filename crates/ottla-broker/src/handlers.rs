@@ -41,6 +41,7 @@ use crate::connection::Reply;
 use crate::core::BrokerCore;
 use crate::listener::Endpoint;
 use crate::partition::Partition;
+use crate::partitions::OpenPartitionError;
 use crate::session::Session;
 
 /// What a handler knows besides the request itself.
@@ -97,10 +98,11 @@ impl Context {
         if registration.leader != Some(self.core.node_id()) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        match self.core.open_partition(&self.image, topic, number).await {
+        match self.core.open_partition(topic, number).await {
             Ok(partition) => Ok(partition),
             Err(error) => {
-                if let Some(more) = self.core.complaints().pass() {
+                let is_failure = matches!(error, OpenPartitionError::Log(_));
+                if is_failure && let Some(more) = self.core.complaints().pass() {
                     tracing::warn!(%error, more, "a request needs a log that cannot be opened");
                 }
                 Err(codes::of_open(&error))

@@ -104,7 +104,7 @@ struct State {
     node: BrokerId,
     at_start: BrokerConfig,
     timer: Timer,
-    image: ArcSwap<Image>,
+    image: Arc<ArcSwap<Image>>,
     leader_epoch: LeaderEpoch,
     /// Held from a decision to its publication; `None` where nothing can change, in tests.
     log: Mutex<Option<MetadataLog>>,
@@ -163,7 +163,7 @@ impl Metadata {
             node,
             at_start: at_start.clone(),
             timer: timer.clone(),
-            image: ArcSwap::from_pointee(image),
+            image: Arc::new(ArcSwap::from_pointee(image)),
             leader_epoch,
             log: Mutex::new(log),
             on_publish: OnceLock::new(),
@@ -178,6 +178,11 @@ impl Metadata {
     /// The newest committed image.
     pub(crate) fn image(&self) -> Arc<Image> {
         self.state.image.load_full()
+    }
+
+    /// Where the newest committed image always is.
+    pub(crate) fn published(&self) -> Arc<ArcSwap<Image>> {
+        Arc::clone(&self.state.image)
     }
 
     /// The epoch in which this node leads the metadata log.

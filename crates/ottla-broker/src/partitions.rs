@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
-use ottla_log::{Entropy, FlushMode, LogError, LogId, LogOptions, Offset, Store, TopicId};
+use ottla_log::{Entropy, FlushMode, Log, LogError, LogId, LogOptions, Offset, Store, TopicId};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView, TopicConfig};
 use ottla_partition::metadata::{
@@ -38,6 +39,8 @@ pub(crate) struct Partitions {
     at_start: BrokerConfig,
     timer: Timer,
     entropy: Arc<dyn Entropy>,
+    /// The newest image, which everything here follows.
+    published: Arc<ArcSwap<Image>>,
     upkeep: Arc<Upkeep>,
     shards: [Shard; SHARDS],
     /// Logs that were on the disk at start and have not been opened.
@@ -52,6 +55,22 @@ struct Wanted {
     options: LogOptions,
     replica: ReplicaConfig,
     registration: Registration,
+    /// The image that says so.
+    image: Arc<Image>,
+}
+
+/// Why a partition cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenPartitionError {
+    /// There is no such partition, or no longer.
+    #[error("the topic of {id} was deleted")]
+    Deleted {
+        /// Which log it would be.
+        id: LogId,
+    },
+    /// Its log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 impl Partitions {
@@ -63,6 +82,7 @@ impl Partitions {
         at_start: BrokerConfig,
         timer: Timer,
         entropy: Arc<dyn Entropy>,
+        published: Arc<ArcSwap<Image>>,
     ) -> Self {
         let unopened = store.found().into_iter().map(|log| log.id).collect();
         Self {
@@ -72,6 +92,7 @@ impl Partitions {
             at_start,
             timer,
             entropy,
+            published,
             upkeep: Arc::default(),
             shards: Default::default(),
             unopened: Mutex::new(unopened),
@@ -86,21 +107,19 @@ impl Partitions {
             .cloned()
     }
 
-    /// The partition `number` of `topic` in `image`, opened where it is not.
+    /// The partition `number` of `topic`, opened where it is not.
     pub(crate) async fn open(
         self: &Arc<Self>,
         runtime: &Runtime,
-        image: &Image,
         topic: &Topic,
         number: i32,
-    ) -> Result<Arc<Partition>, LogError> {
+    ) -> Result<Arc<Partition>, OpenPartitionError> {
         if let Some(partition) = self.get(topic.id, number) {
             return Ok(partition);
         }
         let id = LogId::new(topic.name.clone(), number);
-        let registration = topic.partition(number);
-        let Some(wanted) = registration.map(|r| self.wanted(image, topic, number, r)) else {
-            return Err(LogError::Closed { id });
+        let Some(wanted) = self.wanted(&id, topic.id) else {
+            return Err(OpenPartitionError::Deleted { id });
         };
         if !self.unopened.lock().contains(&id) {
             return self.open_now(&wanted);
@@ -109,55 +128,86 @@ impl Partitions {
         let opening = runtime.spawn_blocking(move || this.open_now(&wanted));
         opening.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, %id, "opening a log panicked; this is a bug");
-            Err(LogError::Closed { id })
+            Err(LogError::Closed { id }.into())
         })
     }
 
+    /// What the newest image says of a partition; `None` where the topic is gone.
+    fn wanted(&self, id: &LogId, topic_id: TopicId) -> Option<Wanted> {
+        let image = self.published.load_full();
+        let topic = image.topic_by_id(topic_id)?;
+        let registration = topic.partition(id.partition())?.clone();
+        let config = self.view(&image).topic_config(topic.name.as_str());
+        Some(Wanted {
+            id: id.clone(),
+            topic_id,
+            options: LogOptions {
+                topic_id: Some(topic_id),
+                config: config.log_config(self.draw()),
+            },
+            replica: self.replica_config(&image, &config),
+            registration,
+            image,
+        })
+    }
+
+    /// Opens the log and puts the partition in the map. Two at once get the same.
+    fn open_now(&self, wanted: &Wanted) -> Result<Arc<Partition>, OpenPartitionError> {
+        let log = self.store.log(wanted.id.clone(), wanted.options.clone())?;
+        self.unopened.lock().remove(&wanted.id);
+        self.enter(wanted, log)
+    }
+
+    /// Puts the partition of `log` in the map, as the newest image has it.
+    fn enter(&self, wanted: &Wanted, log: Log) -> Result<Arc<Partition>, OpenPartitionError> {
+        let key = (wanted.topic_id, wanted.id.partition());
+        let mut shard = self.shard(key.0, key.1).write();
+        if let Some(partition) = shard.get(&key) {
+            return Ok(Arc::clone(partition));
+        }
+        // The image is looked at under the lock: what is published from here on finds the
+        // partition in the map. What was published before told nobody.
+        let is_newest = Arc::ptr_eq(&self.published.load(), &wanted.image);
+        let newer = (!is_newest).then(|| self.wanted(&wanted.id, wanted.topic_id));
+        let wanted = match &newer {
+            None => wanted,
+            Some(Some(newer)) => {
+                log.set_config(newer.options.config.clone());
+                newer
+            }
+            Some(None) => {
+                drop(shard);
+                return Err(self.undo(&log));
+            }
+        };
+        let partition = Partition::new(
+            self.node,
+            log,
+            wanted.replica,
+            &wanted.registration,
+            self.timer.clone(),
+            &self.upkeep,
+        );
+        shard.insert(key, Arc::clone(&partition));
+        Ok(partition)
+    }
+
+    /// Deletes a log whose topic was deleted while it was opened: it must not stand in the way of
+    /// a new topic's of the same name.
+    fn undo(&self, log: &Log) -> OpenPartitionError {
+        let id = log.id().clone();
+        if let Err(error) = runtime::block_in_place(|| self.store.delete_open(log)) {
+            tracing::error!(%id, %error, "the log of a deleted topic could not be deleted");
+        }
+        OpenPartitionError::Deleted { id }
+    }
+
     /// Lets go of a partition.
-    pub(crate) fn close(&self, topic: TopicId, number: i32) {
+    fn close(&self, topic: TopicId, number: i32) {
         let open = self.shard(topic, number).write().remove(&(topic, number));
         if let Some(partition) = open {
             partition.retire();
         }
-    }
-
-    fn wanted(
-        &self,
-        image: &Image,
-        topic: &Topic,
-        number: i32,
-        registration: &Registration,
-    ) -> Wanted {
-        let config = self.view(image).topic_config(topic.name.as_str());
-        Wanted {
-            id: LogId::new(topic.name.clone(), number),
-            topic_id: topic.id,
-            options: LogOptions {
-                topic_id: Some(topic.id),
-                config: config.log_config(self.draw()),
-            },
-            replica: self.replica_config(image, &config),
-            registration: registration.clone(),
-        }
-    }
-
-    /// Opens the log and puts the partition in the map. Two at once get the same.
-    fn open_now(&self, wanted: &Wanted) -> Result<Arc<Partition>, LogError> {
-        let log = self.store.log(wanted.id.clone(), wanted.options.clone())?;
-        self.unopened.lock().remove(&wanted.id);
-        let key = (wanted.topic_id, wanted.id.partition());
-        let mut shard = self.shard(key.0, key.1).write();
-        let partition = shard.entry(key).or_insert_with(|| {
-            Partition::new(
-                self.node,
-                log,
-                wanted.replica,
-                &wanted.registration,
-                self.timer.clone(),
-                &self.upkeep,
-            )
-        });
-        Ok(Arc::clone(partition))
     }
 
     /// Follows a change of the metadata: lets go of topics that are gone and deletes their logs,
@@ -283,3 +333,6 @@ impl Partitions {
         self.shards.get(index).expect("a remainder of the length")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,6 +160,7 @@ fn core(
         options.config.clone(),
         timer.clone(),
         Arc::clone(&options.entropy),
+        metadata.published(),
     ));
     let of_metadata = Arc::clone(&partitions);
     metadata.on_publish(move |old, new| of_metadata.apply(old, new));

@@ -189,6 +189,15 @@ impl Store {
         self.inner.delete(ids)
     }
 
+    /// Deletes the log that `log` is a handle to. Does nothing where it is gone already, also where
+    /// another has its name by now.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete_open(&self, log: &Log) -> Result<(), LogError> {
+        self.inner.delete_open(log.core())
+    }
+
     /// Makes everything durable that was appended before: leads a flush round, or waits for the
     /// one that somebody else leads.
     ///

@@ -3,6 +3,7 @@
 use ottla_log::{LogError, LogId, Offset};
 
 use crate::partition::Refusal;
+use crate::partitions::OpenPartitionError;
 
 /// Why a topic was not created.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,17 @@ pub enum PartitionError {
     /// The log of the partition cannot be opened.
     #[error(transparent)]
     Open(#[from] LogError),
+}
+
+impl From<OpenPartitionError> for PartitionError {
+    fn from(error: OpenPartitionError) -> Self {
+        match error {
+            OpenPartitionError::Deleted { id } => Self::NoTopic {
+                name: id.topic().to_string(),
+            },
+            OpenPartitionError::Log(error) => Self::Open(error),
+        }
+    }
 }
 
 /// Why records were not appended, or not acknowledged.

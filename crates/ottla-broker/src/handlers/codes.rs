@@ -5,6 +5,7 @@ use ottla_log::{StorageError, TruncateError};
 use ottla_protocol::ErrorCode;
 
 use crate::partition::Refusal;
+use crate::partitions::OpenPartitionError;
 
 pub(crate) fn of_refusal(refusal: &Refusal) -> ErrorCode {
     match refusal {
@@ -71,12 +72,15 @@ pub(crate) fn of_truncate(error: &TruncateError) -> ErrorCode {
     }
 }
 
-pub(crate) fn of_open(error: &LogError) -> ErrorCode {
+pub(crate) fn of_open(error: &OpenPartitionError) -> ErrorCode {
     match error {
-        LogError::Closed { .. } => ErrorCode::NotLeaderOrFollower,
-        // Deleted and made anew while the request was on its way.
-        LogError::OtherTopic { .. } => ErrorCode::UnknownTopicOrPartition,
-        _ => ErrorCode::KafkaStorageError,
+        OpenPartitionError::Log(LogError::Closed { .. }) => ErrorCode::NotLeaderOrFollower,
+        // Deleted, and maybe made anew, while the request was on its way.
+        OpenPartitionError::Deleted { .. }
+        | OpenPartitionError::Log(LogError::OtherTopic { .. }) => {
+            ErrorCode::UnknownTopicOrPartition
+        }
+        OpenPartitionError::Log(_) => ErrorCode::KafkaStorageError,
     }
 }
 

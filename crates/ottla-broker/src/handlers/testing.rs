@@ -114,6 +114,7 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
             config.clone(),
             timer.clone(),
             Arc::clone(&entropy) as _,
+            metadata.published(),
         )),
         at_start: config,
         listeners: listeners

@@ -58,6 +58,10 @@ impl Log {
         }
     }
 
+    pub(crate) const fn core(&self) -> &Arc<LogCore> {
+        &self.core
+    }
+
     /// Which log.
     #[must_use]
     pub fn id(&self) -> &LogId {

@@ -14,16 +14,33 @@ impl Inner {
         let mut ids = ids.to_vec();
         ids.sort();
         ids.dedup();
+        self.delete_where(ids, |_| true)
+    }
+
+    /// Deletes the log that is open as `core`, unless it is gone or another has its name.
+    pub(super) fn delete_open(&self, core: &Arc<LogCore>) -> Result<(), LogError> {
+        let is_it = |open: Option<&Arc<LogCore>>| open.is_some_and(|open| Arc::ptr_eq(open, core));
+        self.delete_where(vec![core.id().clone()], is_it)
+    }
+
+    /// Deletes those of the logs `ids`, which are in order, that are wanted by what is open.
+    fn delete_where(
+        &self,
+        mut ids: Vec<LogId>,
+        is_wanted: impl Fn(Option<&Arc<LogCore>>) -> bool,
+    ) -> Result<(), LogError> {
+        let life = self.life.read();
+        if let (Life::Closed(_), Some(id)) = (&*life, ids.first()) {
+            return Err(LogError::Closed { id: id.clone() });
+        }
+        // Held until the names are free, so that nobody makes a log of the same name meanwhile.
+        let slots: Vec<_> = ids.iter().map(|id| (id.clone(), self.slot(id))).collect();
+        let mut open: Vec<_> = slots.iter().map(|(id, slot)| (id, slot.lock())).collect();
+        open.retain(|(_, core)| is_wanted(core.as_ref()));
+        ids = open.iter().map(|(id, _)| (*id).clone()).collect();
         let Some(first) = ids.first() else {
             return Ok(());
         };
-        let life = self.life.read();
-        if matches!(*life, Life::Closed(_)) {
-            return Err(LogError::Closed { id: first.clone() });
-        }
-        // Held until the names are free, so that nobody makes a log of the same name meanwhile.
-        let slots: Vec<_> = ids.iter().map(|id| (id, self.slot(id))).collect();
-        let mut open: Vec<_> = slots.iter().map(|(id, slot)| (*id, slot.lock())).collect();
         let mut logs = Vec::new();
         for (id, core) in &open {
             if let Some(core) = &**core {

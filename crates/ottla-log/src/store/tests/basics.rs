@@ -145,6 +145,23 @@ fn a_deleted_log_is_gone_and_its_name_is_free() {
 }
 
 #[test]
+fn a_handle_deletes_its_own_log_only() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let first = store.log("t", log_options(Some(topic(1)))).unwrap();
+    append(&first, "old").unwrap();
+    store.delete_open(&first).unwrap();
+    let second = store.log("t", log_options(Some(topic(2)))).unwrap();
+    append(&second, "new").unwrap();
+    store.delete_open(&first).unwrap();
+    append(&second, "newer").unwrap();
+    assert_eq!(texts(&second), ["new", "newer"]);
+    store.delete_open(&second).unwrap();
+    let gone = append(&second, "x");
+    assert!(matches!(gone, Err(AppendError::Deleted { .. })));
+}
+
+#[test]
 fn a_condition_is_checked_against_what_is_written() {
     let vfs = MemVfs::new();
     let store = open(&vfs);
