@@ -3,6 +3,7 @@
 //! Figures are printed with their conditions and never asserted.
 
 pub mod conditions;
+pub mod counted;
 pub mod process;
 pub mod stats;
 pub mod wire;

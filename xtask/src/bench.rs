@@ -1,21 +1,33 @@
 //! The benchmarks: each a program of the `benches` package, built for release.
 
-use crate::step::cargo;
+use std::process::Command;
+
+use crate::step::{cargo, root};
 
 /// The programs of the `benches` package, by the name to ask for them.
 const BENCHES: &[&str] = &["start", "footprint"];
 
-/// Builds and runs the benchmark `name`.
+/// Builds and runs the benchmark `name` with arguments `args`.
 ///
 /// # Errors
 /// Where there is no such benchmark, or it failed.
-pub fn run(name: &str) -> Result<(), String> {
+pub fn run(name: &str, args: &[&str]) -> Result<(), String> {
     if !BENCHES.contains(&name) {
         return Err(format!(
             "no benchmark is called {name:?}; there are {}",
             BENCHES.join(", ")
         ));
     }
-    cargo(&["build", "--release", "-p", "ottla", "--features", "cli"])?;
-    cargo(&["run", "--release", "-p", "ottla-benches", "--bin", name])
+    // Together, so that what both need is built once, with one set of features.
+    let packages = ["-p", "ottla", "-p", "ottla-benches"];
+    let mut build = vec!["build", "--release", "--features", "ottla/cli"];
+    build.extend(packages);
+    cargo(&build)?;
+    let program = root().join("target/release").join(name);
+    let status = Command::new(&program).args(args).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the benchmark {name} ended with {status}")),
+        Err(e) => Err(format!("{} cannot be started: {e}", program.display())),
+    }
 }

@@ -16,7 +16,7 @@ cargo xtask COMMAND
                      With CI=true nothing may be skipped. With STEPs only those.
   steps              the names of the steps of `check` and what each needs
   nightly            the long versions: fuzz runs, kill and crash cycles, more seeds
-  bench NAME         a benchmark: start, footprint, flush-rounds
+  bench NAME [PART]  a benchmark: start, footprint, flush-rounds, log
 ";
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             check::list();
             return ExitCode::SUCCESS;
         }
-        ["bench", name] => bench::run(name),
+        ["bench", name, args @ ..] => bench::run(name, args),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -8,11 +8,14 @@ use std::{fs, io, thread};
 
 use ottla_benches::conditions;
 use ottla_benches::process::BrokerProcess;
+use ottla_benches::stats::{line, mib};
 
 /// How long a broker is left alone before it is measured.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long wake-ups are counted.
 const WATCH: Duration = Duration::from_secs(10);
+/// How long new connections are left alone: well below what closes one that asks nothing.
+const SETTLE_CONNECTIONS: Duration = Duration::from_secs(1);
 /// How many idle connections are opened.
 const CONNECTIONS: usize = 1_000;
 /// How many brokers run in one process.
@@ -20,44 +23,47 @@ const BROKERS: usize = 100;
 
 fn main() -> io::Result<()> {
     println!("{}", conditions::line());
+    println!(
+        "{}",
+        line(
+            "100 in-memory brokers in one process",
+            mibs(in_process()?),
+            "<= 100 MiB"
+        )
+    );
     let dir = tempfile::tempdir()?;
     let broker = BrokerProcess::start(dir.path(), &[])?;
     thread::sleep(SETTLE);
-    println!("idle after {SETTLE:?}: {}", mib(broker.resident_bytes()));
+    let idle = mibs(broker.resident_bytes());
+    println!("{}", line("idle after 3 s", idle, "<= 8 MiB"));
     let before = broker.voluntary_switches();
     thread::sleep(WATCH);
     let woken = broker.voluntary_switches() - before;
-    println!("voluntary wake-ups in {WATCH:?}: {woken}");
+    println!("{}", line("voluntary wake-ups in 10 s", woken, "0"));
     let before = broker.resident_bytes();
     let connect = |_| TcpStream::connect(broker.address());
     let connections = (0..CONNECTIONS)
         .map(connect)
         .collect::<io::Result<Vec<_>>>()?;
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(SETTLE_CONNECTIONS);
     let added = broker.resident_bytes().saturating_sub(before);
-    println!("{} idle connections add: {}", connections.len(), mib(added));
-    drop(connections);
-    broker.terminate()?;
     println!(
-        "{BROKERS} brokers in this process add: {}",
-        mib(in_process())
+        "{}",
+        line("1,000 idle connections add", mibs(added), "<= 8 MiB")
     );
-    println!("binary: {}", binary_size());
-    Ok(())
+    drop(connections);
+    broker.terminate()
 }
 
-/// What `BROKERS` in-memory brokers add to this process.
-fn in_process() -> u64 {
+/// What `BROKERS` in-memory brokers, each with a listener, add to this process.
+fn in_process() -> io::Result<u64> {
     let before = own_resident_bytes();
     let start = |_| ottla::Broker::builder().in_memory().start_blocking();
-    let brokers: Vec<_> = (0..BROKERS).map(start).collect();
-    assert!(
-        brokers.iter().all(Result::is_ok),
-        "an in-memory broker did not start"
-    );
+    let brokers: Result<Vec<_>, _> = (0..BROKERS).map(start).collect();
+    let brokers = brokers.map_err(io::Error::other)?;
     let after = own_resident_bytes();
     drop(brokers);
-    after.saturating_sub(before)
+    Ok(after.saturating_sub(before))
 }
 
 fn own_resident_bytes() -> u64 {
@@ -73,16 +79,6 @@ fn own_resident_bytes() -> u64 {
         * 1024
 }
 
-fn binary_size() -> String {
-    let here = std::env::current_exe()
-        .unwrap_or_default()
-        .with_file_name("ottla");
-    fs::metadata(here).map_or_else(|e| e.to_string(), |m| mib(m.len()))
-}
-
-fn mib(bytes: u64) -> String {
-    // Rounded for a reader; no figure here nears 2^53 bytes.
-    #[expect(clippy::cast_precision_loss, reason = "a figure for a person")]
-    let mib = bytes as f64 / f64::from(1 << 20);
-    format!("{mib:.1} MiB")
+fn mibs(bytes: u64) -> String {
+    format!("{:.1} MiB", mib(bytes))
 }
