@@ -3,6 +3,7 @@
 //! The bounds of parsing (records in a batch, decompressed bytes and the like) belong to
 //! `ottla_log::Limits`; those of decoding a request to `ottla-protocol`'s guard.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const KIB: u64 = 1024;
@@ -80,6 +81,45 @@ impl Default for Limits {
     }
 }
 
+/// Connections that are let in however few descriptors there are.
+const CONNECTIONS_MIN: usize = 16;
+/// Files that storage may keep open however few descriptors there are, and at most.
+const STORAGE_FILES: RangeInclusive<usize> = 512..=8192;
+
+/// How the process's file descriptors are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    /// For connections.
+    pub(crate) connections: usize,
+    /// For segment files.
+    pub(crate) storage: usize,
+}
+
+impl Limits {
+    /// Shares out the file descriptors that this process may have.
+    pub(crate) fn files(&self) -> Files {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let all = limit
+            .current
+            .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        self.share_out(all)
+    }
+
+    /// Connections leave `reserved_files` to the rest; storage gets what they leave, without what
+    /// `reserved_files` has beyond the least that storage needs.
+    fn share_out(&self, all: usize) -> Files {
+        let spare = all.saturating_sub(self.reserved_files).max(CONNECTIONS_MIN);
+        let connections = spare.min(self.connections_max);
+        let least = *STORAGE_FILES.start();
+        let others = self.reserved_files.saturating_sub(least);
+        let storage = all.saturating_sub(connections).saturating_sub(others);
+        Files {
+            connections,
+            storage: storage.clamp(least, *STORAGE_FILES.end()),
+        }
+    }
+}
+
 /// A quarter of `memory` within bounds that make sense.
 fn budget_for(memory: Option<u64>) -> u64 {
     (memory.unwrap_or(GIB) / 4).clamp(32 * MIB, 4 * GIB)
@@ -126,5 +166,22 @@ mod tests {
         // "No limit" in a version 1 control group reads as a number near 2^63.
         assert_eq!(budget_for(Some(i64::MAX as u64)), 4 * GIB);
         assert_eq!(budget_for(None), 256 * MIB);
+    }
+
+    #[test]
+    fn descriptors_are_shared_between_connections_and_storage() {
+        let share = |all| {
+            let files = Limits::default().share_out(all);
+            (files.connections, files.storage)
+        };
+        assert_eq!(share(20_000), (4096, 8192));
+        assert_eq!(share(8_000), (4096, 8_000 - 4096 - 128));
+        assert_eq!(share(1_024), (384, 512));
+        assert_eq!(
+            share(256),
+            (CONNECTIONS_MIN, 512),
+            "storage manages with what it gets"
+        );
+        assert_eq!(share(usize::MAX), (4096, 8192));
     }
 }

@@ -80,6 +80,7 @@ fn open(
     of_store.flush = options.flush;
     of_store.node_id = options.node_id;
     of_store.cluster_id.clone_from(&options.cluster_id);
+    of_store.open_files_max = options.limits.files().storage;
     let store = Store::open_in(world, dir, of_store)?.store;
     let node = BrokerId::new(options.node_id);
     let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config)?;

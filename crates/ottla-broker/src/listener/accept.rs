@@ -18,8 +18,6 @@ use crate::log_gate::LogGate;
 use crate::runtime::{self, Instant};
 use crate::stop::Stop;
 
-/// Connections that are let in however few descriptors there are.
-const CONNECTIONS_MIN: usize = 16;
 /// How long the door stays shut when the machine has no descriptor or memory for a connection.
 const EXHAUSTED_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -120,15 +118,6 @@ struct Inside {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// How many descriptors this process may still open for connections, at least a few.
-fn spare_files(reserved: usize) -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let all = limit
-        .current
-        .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    all.saturating_sub(reserved).max(CONNECTIONS_MIN)
-}
-
 /// Why a connection was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -139,9 +128,7 @@ pub(crate) enum Refusal {
 impl Doorkeeper {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            connections_max: limits
-                .connections_max
-                .min(spare_files(limits.reserved_files)),
+            connections_max: limits.files().connections,
             per_address_max: limits.connections_per_address_max,
             inside: Mutex::default(),
             left: Notify::new(),
@@ -310,12 +297,6 @@ mod tests {
         drop(one);
         assert_eq!(door.count(), 2);
         let _again = door.admit(far).unwrap();
-    }
-
-    #[test]
-    fn connections_leave_descriptors_to_the_rest() {
-        assert_eq!(spare_files(usize::MAX), CONNECTIONS_MIN);
-        assert!(spare_files(0) > spare_files(100) || spare_files(0) == CONNECTIONS_MIN);
     }
 
     #[test]

@@ -10,6 +10,10 @@ use std::sync::Weak;
 
 use parking_lot::Mutex;
 
+/// How many holders one call looks at, at most. Where most have unsynced writes, looking at all of
+/// them with each file that is opened would cost the square of their number.
+const LOOKS: usize = 16;
+
 /// What holds files open.
 pub(crate) trait Held: fmt::Debug + Send + Sync {
     /// Whether its files were used since the last call.
@@ -47,9 +51,10 @@ impl Handles {
     /// Closes files where there are too many: after a sync, which lets go of those it synced.
     pub(crate) fn trim(&self) {
         let mut ring = self.ring.lock();
-        let mut looks = 2 * ring.len();
-        while ring.len() > self.max.get() && looks > 0 {
-            looks -= 1;
+        for _ in 0..LOOKS {
+            if ring.len() <= self.max.get() {
+                break;
+            }
             let Some(candidate) = ring.pop_front() else {
                 break;
             };
