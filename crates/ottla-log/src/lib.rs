@@ -19,6 +19,7 @@ pub mod fuzz;
 mod golden_tests;
 mod ids;
 mod index;
+pub mod inspect;
 pub mod limits;
 mod log;
 mod producer_state;

@@ -17,7 +17,7 @@ mod handle;
 pub(crate) mod handles;
 mod health;
 #[cfg(test)]
-mod kit;
+pub(crate) mod kit;
 mod leftovers;
 mod maintain;
 mod observe;
@@ -49,6 +49,7 @@ pub use seam::{CutTail, DurabilityTicket, LogRecovery, Maintenance};
 pub use slice::BatchSlice;
 pub use time::TimedOffset;
 
+pub(crate) use check::Checker;
 pub(crate) use core::LogCore;
 pub(crate) use dir::file_in;
 pub(crate) use handles::Handles;

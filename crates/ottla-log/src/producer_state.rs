@@ -5,6 +5,7 @@
 //! a recovery apply what they find.
 
 mod entry;
+mod look;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,9 @@ use crate::derived::{Derived, Rewind};
 use crate::{Limits, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use entry::Entry;
 pub(crate) use snapshot::SnapshotError;
+
+/// A producer snapshot is no larger: 64 bytes for each of more producers than are ever kept.
+pub(crate) const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 
 /// Producers, and the transactions they have open, up to the end of a log.
 ///

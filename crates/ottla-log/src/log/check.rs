@@ -18,18 +18,18 @@ const SECTOR: u64 = 512;
 
 /// Why the good batches end before the file does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     /// Where the bad batch begins.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// What is wrong with it.
-    pub(super) why: String,
+    pub(crate) why: String,
     /// The device would not read it.
-    pub(super) unreadable: bool,
+    pub(crate) unreadable: bool,
 }
 
 /// Reads one segment file.
 #[derive(Debug)]
-pub(super) struct Checker<'a> {
+pub(crate) struct Checker<'a> {
     file: &'a dyn File,
     base: Offset,
     limits: &'a Limits,
@@ -40,7 +40,7 @@ pub(super) struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     /// Reads `file`, which has `len` bytes, of the segment at `base`.
-    pub(super) fn new(file: &'a dyn File, base: Offset, len: u64, limits: &'a Limits) -> Self {
+    pub(crate) fn new(file: &'a dyn File, base: Offset, len: u64, limits: &'a Limits) -> Self {
         Self {
             file,
             base,
@@ -53,7 +53,7 @@ impl<'a> Checker<'a> {
 
     /// Reads good batches from `position` on, the first at offset `offset` or above, and hands each
     /// to `good` with its position; until the end of the file (`None`) or the first bad batch.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         mut position: u64,
         mut offset: Offset,
@@ -152,7 +152,7 @@ impl<'a> Checker<'a> {
 
     /// The first position from `position` on at which a good batch with offset `offset` or above
     /// begins; `None` where there is none up to the end of the file, or where reading fails.
-    pub(super) fn next_good(&mut self, mut position: u64, offset: Offset) -> Option<u64> {
+    pub(crate) fn next_good(&mut self, mut position: u64, offset: Offset) -> Option<u64> {
         const MAGIC_AT: usize = 16;
         loop {
             let window = self.bytes(position, WINDOW).ok()?;
@@ -175,7 +175,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The base offset of the batch at `position`; `None` where there is none.
-    pub(super) fn base_offset_at(&mut self, position: u64) -> Option<Offset> {
+    pub(crate) fn base_offset_at(&mut self, position: u64) -> Option<Offset> {
         let head = self.bytes(position, BatchHeader::LEN as u64).ok()?;
         let header = BatchHeader::parse(&head).ok()?;
         Some(header.base_offset)
@@ -192,13 +192,13 @@ impl<'a> Checker<'a> {
     }
 
     /// Whether the batch at `stop` would go on behind the end of the file.
-    pub(super) fn ends_early(&mut self, stop: &Stop) -> bool {
+    pub(crate) fn ends_early(&mut self, stop: &Stop) -> bool {
         self.claimed_size(stop.position) > self.len - stop.position
     }
 
     /// Whether what is at `stop` looks like a write that the disk never got: where the bad batch
     /// should be, a whole sector (or what the file has of it) is zero.
-    pub(super) fn is_lost_write(&mut self, stop: &Stop) -> bool {
+    pub(crate) fn is_lost_write(&mut self, stop: &Stop) -> bool {
         let size = self.claimed_size(stop.position);
         let end = stop.position.saturating_add(size).min(self.len);
         let mut from = stop.position;
@@ -225,7 +225,7 @@ impl<'a> Checker<'a> {
 /// The length of a file that is about to be checked, whose bytes the device has and the cache has
 /// not: what is read afterwards is what a later crash will find. `synced` says that the device has
 /// them already.
-pub(super) fn prepare(file: &dyn File, path: &Path, synced: bool) -> Result<u64, StorageError> {
+pub(crate) fn prepare(file: &dyn File, path: &Path, synced: bool) -> Result<u64, StorageError> {
     if !synced {
         file.sync_data()
             .map_err(|e| StorageError::io("sync", path, e))?;

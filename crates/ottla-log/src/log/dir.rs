@@ -122,7 +122,7 @@ impl Listing {
 }
 
 /// Splits a name into its 20-digit offset and the rest; `None` where it does not begin so.
-fn split(name: &str) -> Option<(Offset, &str)> {
+pub(crate) fn split(name: &str) -> Option<(Offset, &str)> {
     let (digits, suffix) = name.split_at_checked(20)?;
     if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

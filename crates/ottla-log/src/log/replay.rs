@@ -12,12 +12,9 @@ use crate::batch::{BatchError, BatchHeader};
 use crate::checkpoint;
 use crate::derived::Derived;
 use crate::epoch_cache::LeaderEpochCache;
-use crate::producer_state::ProducerState;
+use crate::producer_state::{ProducerState, SNAPSHOT_BYTES_MAX};
 use crate::segment::{Segment, Wait, Walk};
 use crate::{Limits, Offset, StorageError};
-
-/// A producer snapshot is no larger: 64 bytes for each of more producers than are ever kept.
-const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 
 /// Epochs and producers while they are being made anew.
 #[derive(Debug)]

@@ -31,6 +31,9 @@ pub(crate) enum Command {
     Produce(ProduceArgs),
     /// Print the records of a topic.
     Consume(ConsumeArgs),
+    /// Look into the files of logs, beside a running broker or without one. Changes nothing.
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 /// What `ottla serve` takes.
@@ -272,6 +275,35 @@ pub(crate) struct ConsumeArgs {
     pub(crate) read_committed: bool,
     #[command(flatten)]
     pub(crate) broker: BootstrapArgs,
+}
+
+/// What `ottla log` does.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  ottla log verify ottla-data\n  \
+ottla log dump ottla-data/kafka/orders-0\n  \
+ottla log dump --records ottla-data/kafka/orders-0/00000000000000000000.log")]
+pub(crate) enum LogCommand {
+    /// Print what the files of a log hold: batches, index entries, producers, leader epochs.
+    Dump {
+        /// A file of a log, a log's directory, or a data directory.
+        path: PathBuf,
+        /// Print the records of each batch, too.
+        #[arg(long)]
+        records: bool,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every checksum, offset, record, index entry and producer, and print a line for each
+    /// finding. The exit status is 0 where there is none, 1 where there is one, and 2 where
+    /// something cannot be read.
+    Verify {
+        /// A log's directory, or a data directory; Apache Kafka's, too.
+        path: PathBuf,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(test)]

@@ -13,10 +13,16 @@ use super::client::ClientError;
 
 /// The object for `record` of `topic`-`partition`.
 pub(crate) fn to_json(topic: &str, partition: i32, record: &OwnedRecord) -> Value {
+    let mut object = fields(record);
+    object["topic"] = json!(topic);
+    object["partition"] = json!(partition);
+    object
+}
+
+/// The object for a record alone.
+pub(crate) fn fields(record: &OwnedRecord) -> Value {
     let header = |h: &Header| json!([h.key_text(), bytes_to_json(h.value.as_ref())]);
     json!({
-        "topic": topic,
-        "partition": partition,
         "offset": record.offset.get(),
         "timestamp": record.timestamp.get(),
         "key": bytes_to_json(record.key.as_ref()),
@@ -61,7 +67,7 @@ fn headers_from_json(object: &Map<String, Value>) -> Option<Vec<Header>> {
     Some(headers)
 }
 
-fn bytes_to_json(bytes: Option<&Bytes>) -> Value {
+pub(crate) fn bytes_to_json(bytes: Option<&Bytes>) -> Value {
     match bytes.map(|b| std::str::from_utf8(b).map_err(|_| b)) {
         None => Value::Null,
         Some(Ok(text)) => json!(text),

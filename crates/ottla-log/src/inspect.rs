@@ -1,0 +1,21 @@
+//! Looking at the files of logs without opening them: for people, and for tests that check what was
+//! written.
+//!
+//! Nothing is locked, written or repaired here, so a broker may run beside it. What it writes
+//! meanwhile may be seen in part: then the end of the newest segment looks torn.
+
+mod checkpoints;
+mod files;
+mod indexes;
+mod segment;
+mod verify;
+
+pub use files::{InspectedFile, log_dirs};
+pub use segment::{Damage, FoundBatch, Piece, read_segment};
+pub use verify::{Finding, Verified, verify};
+
+pub use checkpoints::{EpochStart, ProducerEntry, read_epochs, read_producers, read_topic_id};
+pub use indexes::{OffsetIndexEntry, TimeIndexEntry, read_offset_index, read_time_index};
+
+#[cfg(test)]
+mod tests;

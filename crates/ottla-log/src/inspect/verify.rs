@@ -1,0 +1,339 @@
+//! Checks everything in a log's directory against everything else.
+
+use std::path::{Path, PathBuf};
+
+use super::checkpoints::{load_producers, read_epochs, read_topic_id};
+use super::indexes::{
+    OFFSET_ENTRY, OffsetIndexEntry, TIME_ENTRY, TimeIndexEntry, read_offset_index, read_time_index,
+};
+use super::segment::{Damage, FoundBatch, Piece, read_segment};
+use crate::derived::Derived;
+use crate::log::dir::{self, Listing};
+use crate::producer_state::ProducerState;
+use crate::vfs::Vfs;
+use crate::{LeaderEpoch, Limits, Offset, StorageError};
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// In which file.
+    pub path: PathBuf,
+    /// Where in it, where it is at one place.
+    pub position: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Segments.
+    pub segments: u64,
+    /// Batches whose checksum is right.
+    pub batches: u64,
+    /// Records that could be decoded.
+    pub records: u64,
+    /// Entries of index files.
+    pub index_entries: u64,
+    /// The offset after the last good batch.
+    pub end: Offset,
+}
+
+/// Checks the log in `dir`: checksums, offsets and records of every batch; every index entry against
+/// the batches, producer snapshots and leader epochs against what the batches say. Each finding goes
+/// to `report`.
+///
+/// # Errors
+/// [`StorageError`] where the directory or a segment cannot be read at all.
+pub fn verify(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    limits: &Limits,
+    report: &mut dyn FnMut(Finding),
+) -> Result<Verified, StorageError> {
+    let listing = Listing::read(vfs, dir)?;
+    let first = listing.segments.first().copied().unwrap_or_default();
+    let mut verifier = Verifier {
+        vfs,
+        dir,
+        limits,
+        report,
+        listing: &listing,
+        first,
+        producers: ProducerState::new(first, limits),
+        snapshots_from: Offset::ZERO,
+        epochs: Vec::new(),
+        done: Verified {
+            end: first,
+            ..Verified::default()
+        },
+    };
+    for base in &listing.segments {
+        verifier.segment(*base)?;
+    }
+    verifier.snapshots_up_to(Offset::new(i64::MAX - 1));
+    verifier.epoch_file();
+    verifier.metadata();
+    Ok(verifier.done)
+}
+
+struct Verifier<'a> {
+    vfs: &'a dyn Vfs,
+    dir: &'a Path,
+    limits: &'a Limits,
+    report: &'a mut dyn FnMut(Finding),
+    listing: &'a Listing,
+    /// The log's first offset.
+    first: Offset,
+    producers: ProducerState,
+    /// Snapshots below were compared.
+    snapshots_from: Offset,
+    epochs: Vec<FoundEpoch>,
+    done: Verified,
+}
+
+/// A leader epoch, as the batches tell it.
+#[derive(Clone, Copy, Debug)]
+struct FoundEpoch {
+    epoch: LeaderEpoch,
+    /// The offset after the last batch of the epoch before.
+    earliest: Offset,
+    /// Its first batch.
+    first: Offset,
+}
+
+/// The index files of a segment, whose entries are met one by one.
+struct Indexes {
+    offsets: std::vec::IntoIter<OffsetIndexEntry>,
+    next_offset: Option<OffsetIndexEntry>,
+    times: std::vec::IntoIter<TimeIndexEntry>,
+    next_time: Option<TimeIndexEntry>,
+    offset_path: PathBuf,
+    time_path: PathBuf,
+    offsets_met: u64,
+    times_met: u64,
+}
+
+impl Verifier<'_> {
+    fn find(&mut self, path: PathBuf, position: Option<u64>, what: String) {
+        (self.report)(Finding {
+            path,
+            position,
+            what,
+        });
+    }
+
+    /// What a file that cannot be read says.
+    fn unless<T>(&mut self, path: &Path, read: Result<T, StorageError>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(StorageError::Corrupt { position, why, .. }) => {
+                self.find(path.to_path_buf(), Some(position), why);
+                None
+            }
+            Err(error) => {
+                self.find(path.to_path_buf(), None, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn segment(&mut self, base: Offset) -> Result<(), StorageError> {
+        let path = dir::file_in(self.dir, base, dir::LOG);
+        self.done.segments += 1;
+        if base < self.done.end {
+            let what = format!(
+                "it begins below {}, where the one before ends",
+                self.done.end
+            );
+            self.find(path.clone(), None, what);
+        }
+        let mut indexes = self.indexes(base);
+        let is_last = self.listing.segments.last() == Some(&base);
+        let (vfs, limits) = (self.vfs, self.limits);
+        read_segment(vfs, &path, base, limits, &mut |piece| match piece {
+            Piece::Batch(batch) => self.batch(&path, &mut indexes, &batch),
+            Piece::Damage(damage) => self.damage(&path, is_last, &damage),
+        })?;
+        self.rest_of(&mut indexes);
+        Ok(())
+    }
+
+    fn batch(&mut self, path: &Path, indexes: &mut Indexes, batch: &FoundBatch) {
+        let header = &batch.header;
+        self.snapshots_up_to(header.base_offset);
+        self.done.batches += 1;
+        let counted = batch.records(self.limits).and_then(|records| {
+            records
+                .iter()
+                .try_fold(0_u64, |count, record| record.map(|_| count + 1))
+        });
+        match counted {
+            Ok(records) => self.done.records += records,
+            Err(error) => self.find(path.to_path_buf(), Some(batch.position), error.to_string()),
+        }
+        self.epoch(path, batch);
+        if let Err(error) = self.producers.apply(header, batch.bytes(), self.limits) {
+            self.find(path.to_path_buf(), Some(batch.position), error.to_string());
+        }
+        self.meet(indexes, batch);
+        self.done.end = header.next_offset().max(self.done.end);
+    }
+
+    fn epoch(&mut self, path: &Path, batch: &FoundBatch) {
+        let (epoch, first) = (batch.header.leader_epoch, batch.header.base_offset);
+        match self.epochs.last() {
+            Some(latest) if epoch < latest.epoch => {
+                let what = format!(
+                    "the leader epoch goes back from {} to {epoch}",
+                    latest.epoch
+                );
+                self.find(path.to_path_buf(), Some(batch.position), what);
+            }
+            Some(latest) if epoch == latest.epoch => {}
+            _ => self.epochs.push(FoundEpoch {
+                epoch,
+                earliest: self.done.end,
+                first,
+            }),
+        }
+    }
+
+    fn damage(&mut self, path: &Path, is_last: bool, damage: &Damage) {
+        let rest = damage.file_len - damage.position;
+        let what = match damage.resumes {
+            Some(at) => format!("{}; good batches go on at byte {at}", damage.why),
+            None if is_last => format!(
+                "{}; the last {rest} bytes are no whole batch: a write was cut off, or is under way",
+                damage.why
+            ),
+            None => format!(
+                "{}; no good batch follows in the last {rest} bytes",
+                damage.why
+            ),
+        };
+        self.find(path.to_path_buf(), Some(damage.position), what);
+    }
+
+    fn indexes(&mut self, base: Offset) -> Indexes {
+        let offset_path = dir::file_in(self.dir, base, dir::INDEX);
+        let time_path = dir::file_in(self.dir, base, dir::TIME_INDEX);
+        let offsets = read_offset_index(self.vfs, &offset_path, base);
+        let mut offsets = self
+            .unless(&offset_path, offsets)
+            .unwrap_or_default()
+            .into_iter();
+        let times = read_time_index(self.vfs, &time_path, base);
+        let mut times = self
+            .unless(&time_path, times)
+            .unwrap_or_default()
+            .into_iter();
+        Indexes {
+            next_offset: offsets.next(),
+            next_time: times.next(),
+            offsets,
+            times,
+            offset_path,
+            time_path,
+            offsets_met: 0,
+            times_met: 0,
+        }
+    }
+
+    /// Compares the index entries that point into `batch` with it.
+    fn meet(&mut self, indexes: &mut Indexes, batch: &FoundBatch) {
+        let header = &batch.header;
+        while let Some(entry) = indexes.next_offset
+            && entry.position <= batch.position
+        {
+            if entry.position < batch.position || entry.offset != header.last_offset() {
+                let what = format!(
+                    "offset {} should end at byte {}, where no batch with that last offset is",
+                    entry.offset, entry.position
+                );
+                let at = indexes.offsets_met * OFFSET_ENTRY as u64;
+                self.find(indexes.offset_path.clone(), Some(at), what);
+            }
+            indexes.next_offset = indexes.offsets.next();
+            indexes.offsets_met += 1;
+            self.done.index_entries += 1;
+        }
+        while let Some(entry) = indexes.next_time
+            && entry.offset <= header.last_offset()
+        {
+            if entry.offset < header.base_offset || entry.timestamp != header.max_timestamp {
+                let what = format!(
+                    "offset {} should have the timestamp {}; no batch there has it",
+                    entry.offset, entry.timestamp
+                );
+                let at = indexes.times_met * TIME_ENTRY as u64;
+                self.find(indexes.time_path.clone(), Some(at), what);
+            }
+            indexes.next_time = indexes.times.next();
+            indexes.times_met += 1;
+            self.done.index_entries += 1;
+        }
+    }
+
+    /// Entries behind the last batch.
+    fn rest_of(&mut self, indexes: &mut Indexes) {
+        if let Some(entry) = indexes.next_offset {
+            let what = format!("offset {} is behind the last batch", entry.offset);
+            let at = indexes.offsets_met * OFFSET_ENTRY as u64;
+            self.find(indexes.offset_path.clone(), Some(at), what);
+        }
+        if let Some(entry) = indexes.next_time {
+            let what = format!("offset {} is behind the last batch", entry.offset);
+            let at = indexes.times_met * TIME_ENTRY as u64;
+            self.find(indexes.time_path.clone(), Some(at), what);
+        }
+    }
+
+    /// Compares the snapshots that tell of the log up to `next` with what the batches said.
+    fn snapshots_up_to(&mut self, next: Offset) {
+        // A snapshot is of the offset after a batch; the one at `next` is due with the batch there.
+        if next < self.snapshots_from {
+            return;
+        }
+        let due = self.listing.snapshots.range(self.snapshots_from..=next);
+        let due: Vec<Offset> = due.copied().collect();
+        self.snapshots_from = next.plus(1);
+        for offset in due {
+            let path = dir::file_in(self.dir, offset, dir::SNAPSHOT);
+            let loaded = load_producers(self.vfs, &path, offset);
+            if let Some(loaded) = self.unless(&path, loaded)
+                && let Some(what) = loaded.contradiction(&self.producers, self.first)
+            {
+                self.find(path, None, what);
+            }
+        }
+    }
+
+    /// Each epoch but the first has to begin behind the batches of the one before, and not behind
+    /// its own first batch. The first begins at the log start, which may be within a batch.
+    fn epoch_file(&mut self) {
+        let path = self.dir.join(dir::EPOCHS);
+        let read = read_epochs(self.vfs, &path);
+        for entry in self.unless(&path, read).unwrap_or_default().iter().skip(1) {
+            let found = self.epochs.iter().find(|found| found.epoch == entry.epoch);
+            if let Some(found) = found.copied()
+                && !(found.earliest..=found.first).contains(&entry.start)
+            {
+                let what = format!(
+                    "epoch {} should begin at offset {}; its first batch is at {}, and the epoch \
+                     before ends at {}",
+                    entry.epoch, entry.start, found.first, found.earliest
+                );
+                self.find(path.clone(), None, what);
+            }
+        }
+    }
+
+    fn metadata(&mut self) {
+        let path = self.dir.join(dir::METADATA);
+        let read = read_topic_id(self.vfs, &path);
+        self.unless(&path, read);
+    }
+}
