@@ -45,8 +45,8 @@ impl InspectedFile {
     }
 }
 
-/// The directories of logs at `path`: itself, those in it (Kafka's `log.dirs`), or those of the data
-/// directory that it is; in the order of their names.
+/// The directories of logs at `path`: itself, those in it (Kafka's `log.dirs`), or those of the
+/// data directory that it is; in the order of their names.
 ///
 /// # Errors
 /// [`StorageError::Io`] where a directory cannot be listed.

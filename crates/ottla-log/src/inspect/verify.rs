@@ -41,9 +41,8 @@ pub struct Verified {
     pub end: Offset,
 }
 
-/// Checks the log in `dir`: checksums, offsets and records of every batch; every index entry against
-/// the batches, producer snapshots and leader epochs against what the batches say. Each finding goes
-/// to `report`.
+/// Checks the log in `dir`: checksums, offsets and records of every batch; every index entry,
+/// producer snapshot and leader epoch against what the batches say. Each finding goes to `report`.
 ///
 /// # Errors
 /// [`StorageError`] where the directory or a segment cannot be read at all.
