@@ -1,5 +1,5 @@
-//! The records that Kafka keeps in its own topics and files, in Kafka's schemas: the metadata log's,
-//! the control records of the quorum's log, and those of `__consumer_offsets`.
+//! The records that Kafka keeps in its own topics and files, in Kafka's schemas: the metadata
+//! log's, the control records of the quorum's log, and those of `__consumer_offsets`.
 //!
 //! They hold plain numbers and strings as they lie in bytes, sentinels included; what these mean is
 //! the matter of whoever replays them.

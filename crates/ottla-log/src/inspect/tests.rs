@@ -144,5 +144,5 @@ fn a_torn_end_is_told_from_damage_in_the_middle() {
         of(first)[0].what.contains("go on at byte 170"),
         "{findings:?}"
     );
-    assert!(of(last)[0].what.contains("cut off"), "{findings:?}");
+    assert!(of(last)[0].what.contains("a write cut off"), "{findings:?}");
 }

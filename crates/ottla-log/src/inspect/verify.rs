@@ -205,7 +205,7 @@ impl Verifier<'_> {
         let what = match damage.resumes {
             Some(at) => format!("{}; good batches go on at byte {at}", damage.why),
             None if is_last => format!(
-                "{}; the last {rest} bytes are no whole batch: a write was cut off, or is under way",
+                "{}; the last {rest} bytes are no whole batch: a write cut off, or under way",
                 damage.why
             ),
             None => format!(
