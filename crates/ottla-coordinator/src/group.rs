@@ -9,6 +9,8 @@ mod live;
 mod record;
 pub mod request;
 pub mod response;
+#[cfg(test)]
+mod scripts;
 mod shard;
 mod state;
 mod text;

@@ -112,12 +112,12 @@ impl HardGroup {
         self.foreign.iter().any(|(kind, _)| member(*kind))
     }
 
-    /// Kafka's name of the type of a group of another type.
-    pub(super) fn foreign_type(&self) -> &'static str {
+    /// Kafka's names of the type and the protocol type of a group of another type.
+    pub(super) fn foreign_type(&self) -> (&'static str, &'static str) {
         match self.foreign.first().map(|(kind, _)| *kind) {
-            Some(10..=15) => "Share",
-            Some(17..=23) => "Streams",
-            _ => "Consumer",
+            Some(10..=15) => ("Share", "share"),
+            Some(17..=23) => ("Streams", "streams"),
+            _ => ("Consumer", "consumer"),
         }
     }
 

@@ -9,6 +9,7 @@ use ottla_protocol::{ErrorCode, StrBytes};
 use super::member::{self, Member, millis};
 use super::{Live, Phase, Turn};
 use crate::group::decision::WaiterId;
+use crate::group::record::GroupMetadata;
 use crate::group::request::{JoinGroup, Protocol};
 use crate::group::response::{GroupResponse, JoinedGroup};
 use crate::group::text::{own, own_bytes, own_or_none};
@@ -155,6 +156,7 @@ impl Live {
                 told.members = self.told_members();
             }
             turn.answer(waiter, GroupResponse::Join(told));
+            self.touch(turn, id);
         } else {
             let id = own(id);
             self.update(&id, request);
@@ -197,9 +199,11 @@ impl Live {
         self.replace(turn, old, id.clone());
         self.update(&id, request);
         self.touch(turn, &id);
-        match self.phase {
-            Phase::Stable if self.select_protocol() == self.protocol_name => {
-                self.record_take_over(turn, old, &id);
+        let unchanged = self.phase == Phase::Stable && self.select_protocol() == self.protocol_name;
+        let record = unchanged.then(|| self.take_over_record(turn, old, &id));
+        match record.filter(|record| record.bytes() <= turn.config.limits.record_bytes_max) {
+            Some(record) => {
+                turn.record(record);
                 let mut told = self.joined(&id);
                 let is_leader = self.is_leader(&id);
                 if request.can_skip_assignment {
@@ -214,7 +218,7 @@ impl Live {
                 }
                 turn.answer(waiter, GroupResponse::Join(told));
             }
-            _ => {
+            None => {
                 self.wait_for_generation(turn, &id, waiter);
                 self.prepare_or_complete(turn);
             }
@@ -247,16 +251,15 @@ impl Live {
         }
     }
 
-    /// Writes the generation down with the new id, and with the assignment of the old one.
-    fn record_take_over(&self, turn: &mut Turn<'_>, old: &StrBytes, id: &StrBytes) {
+    /// The generation with the new id, and with the assignment of the old one.
+    fn take_over_record(&self, turn: &Turn<'_>, old: &StrBytes, id: &StrBytes) -> GroupMetadata {
         let assigned = self.members.keys().map(|member| {
             let recorded = if member == id { old } else { member };
             (member, turn.assignment(recorded))
         });
         let assigned: BTreeMap<&StrBytes, Bytes> = assigned.collect();
         let assignments = assigned.iter().map(|(member, bytes)| (*member, bytes));
-        let record = self.to_record(&assignments.collect());
-        turn.record(record);
+        self.to_record(&assignments.collect())
     }
 }
 

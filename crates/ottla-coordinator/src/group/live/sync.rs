@@ -37,6 +37,7 @@ impl Live {
             }
             Phase::Stable => {
                 self.has_synced(turn, id);
+                self.touch(turn, id);
                 let assignment = turn.assignment(id);
                 turn.answer(waiter, GroupResponse::Sync(self.synced(assignment)));
             }

@@ -14,7 +14,6 @@ use crate::group::request::{DeleteGroup, DescribeGroup, ListGroups};
 use crate::group::response::{
     DescribedGroup, DescribedMember, GroupResponse, GroupState, ListedGroup,
 };
-use crate::group::state::HardGroup;
 
 impl GroupShard {
     pub(super) fn describe(
@@ -101,19 +100,26 @@ impl GroupShard {
                 group_type: CLASSIC,
             };
         }
+        if let Some(foreign) = hard.filter(|hard| hard.is_foreign()) {
+            let (group_type, protocol_type) = foreign.foreign_type();
+            let state = match foreign.has_foreign_members() {
+                true => GroupState::Stable,
+                false => GroupState::Empty,
+            };
+            return ListedGroup {
+                group: group.clone(),
+                protocol_type: protocol_type.into(),
+                state: state.name(),
+                group_type,
+            };
+        }
         let recorded = hard.and_then(|hard| hard.metadata.as_ref());
         let protocol_type = recorded.and_then(|m| m.protocol_type.clone());
-        let foreign = hard.filter(|hard| hard.is_foreign());
-        let is_active = foreign.is_some_and(HardGroup::has_foreign_members);
         ListedGroup {
             group: group.clone(),
             protocol_type: protocol_type.unwrap_or_default(),
-            state: if is_active {
-                GroupState::Stable.name()
-            } else {
-                GroupState::Empty.name()
-            },
-            group_type: foreign.map_or(CLASSIC, HardGroup::foreign_type),
+            state: GroupState::Empty.name(),
+            group_type: CLASSIC,
         }
     }
 
