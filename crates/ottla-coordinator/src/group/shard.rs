@@ -46,6 +46,8 @@ struct Soft {
     groups: BTreeMap<StrBytes, SoftGroup>,
     /// How many ids were handed out, over all groups, that nobody came back with.
     pending: usize,
+    /// Whether the timer for what is too old is set.
+    looks_for_old: bool,
 }
 
 /// A live group and its id.
@@ -115,6 +117,7 @@ impl GroupShard {
             GroupRequest::List(request) => self.list(waiter, &request, out),
             GroupRequest::Delete(request) => self.delete_group(waiter, &request, out),
         }
+        self.schedule_expiry(now, &mut decision);
         decision
     }
 
@@ -133,6 +136,7 @@ impl GroupShard {
             TimerKey::Sync { group } => self.if_live(now, group, out, Live::sync_timer),
             TimerKey::Expiry => self.expire(now, out),
         }
+        self.schedule_expiry(now, &mut decision);
         decision
     }
 

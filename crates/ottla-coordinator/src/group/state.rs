@@ -88,6 +88,11 @@ impl Hard {
         self.groups.iter()
     }
 
+    /// Whether no record speaks of any group.
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// The end of what an answer about this group tells of. Of a group that no record speaks of
     /// any more it tells that its records were deleted, which may have been just now.
     pub(super) fn seen(&self, id: &StrBytes) -> Offset {

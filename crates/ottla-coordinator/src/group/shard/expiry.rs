@@ -14,16 +14,22 @@ use crate::group::response::GroupState;
 use crate::group::state::HardGroup;
 
 impl GroupShard {
-    pub(super) fn schedule_expiry(&self, now: Now, decision: &mut Decision) {
-        let interval = self.config.offsets_retention_check_interval;
-        decision.timers.push(TimerChange {
-            key: TimerKey::Expiry,
-            at: Some(now.monotonic.saturating_add(interval)),
-        });
+    /// Sets the timer, where it is not set and something is remembered that can grow old.
+    pub(super) fn schedule_expiry(&mut self, now: Now, decision: &mut Decision) {
+        let has_something = !self.hard.is_empty() || !decision.records.is_empty();
+        if has_something && !self.soft.looks_for_old {
+            self.soft.looks_for_old = true;
+            let interval = self.config.offsets_retention_check_interval;
+            decision.timers.push(TimerChange {
+                key: TimerKey::Expiry,
+                at: Some(now.monotonic.saturating_add(interval)),
+            });
+        }
     }
 
-    pub(super) fn expire(&self, now: Now, decision: &mut Decision) {
-        self.schedule_expiry(now, decision);
+    /// Forgets what is too old.
+    pub(super) fn expire(&mut self, now: Now, decision: &mut Decision) {
+        self.soft.looks_for_old = false;
         for (id, group) in self.hard.groups() {
             if group.is_foreign() {
                 continue;
