@@ -6,8 +6,9 @@
 //!
 //! Many half-received requests could fill the budget while each waits for the rest of itself. So
 //! that one of them always gets on, the first in the queue is granted an overdraft when nobody
-//! else has one, and keeps it until its charge is dropped. What is held is thereby at most the
-//! budget and one largest request, plus responses that were computed already ([`Charge::force`]).
+//! else has one, and keeps it until its charge is dropped or shrinks back into the budget. What is
+//! held is thereby at most the budget and one largest request with what answering it takes, plus
+//! ranges of a batch's file that turn out to be needed whole ([`Charge::force`]).
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -103,8 +104,10 @@ impl Budget {
         }
     }
 
-    fn release(&self, bytes: u64, overdraft: bool) {
-        if bytes == 0 && !overdraft {
+    /// Takes back `bytes` of a charge; `overdraft` says whether this has the overdraft, and is
+    /// false afterwards where all of the charge comes back or the budget is in order again.
+    fn release(&self, bytes: u64, overdraft: &mut bool, all: bool) {
+        if bytes == 0 && !*overdraft {
             return;
         }
         let mut state = self.state.lock();
@@ -114,8 +117,9 @@ impl Budget {
             state.used
         );
         state.used -= bytes;
-        if overdraft {
+        if *overdraft && (all || state.used <= self.total) {
             state.overdrawn = false;
+            *overdraft = false;
         }
         self.settle(&mut state);
     }
@@ -164,11 +168,19 @@ impl Charge {
         self.bytes += bytes;
     }
 
+    /// Holds exactly `bytes`, which exist already.
+    pub(crate) fn set(&mut self, bytes: u64) {
+        match bytes.checked_sub(self.bytes) {
+            Some(more @ 1..) => self.force(more),
+            _ => self.shrink_to(bytes),
+        }
+    }
+
     /// Gives back all but `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         let freed = self.bytes.saturating_sub(bytes);
         self.bytes -= freed;
-        self.budget.release(freed, false);
+        self.budget.release(freed, &mut self.overdraft, false);
     }
 
     /// Waits until the budget is not spent, and takes nothing.
@@ -179,7 +191,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.release(self.bytes, self.overdraft);
+        self.budget.release(self.bytes, &mut self.overdraft, true);
     }
 }
 

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::{DecodeError, EncodeError, HeaderError};
+use ottla_protocol::{DecodeError, EncodeError, HeaderError, RequestHeader};
 
 pub(crate) use answers::{Answer, Outgoing, Reply};
 
@@ -44,12 +44,32 @@ pub(crate) enum Fault {
         version: i16,
         source: DecodeError,
     },
+    #[error(
+        "answering a {api} request that lists {elements} things may take {needed} bytes of memory, \
+         more than the {limit} allowed; ask for them in several requests"
+    )]
+    TooMuch {
+        api: &'static str,
+        elements: usize,
+        needed: u64,
+        limit: u64,
+    },
     #[error("{0}")]
     Refused(&'static str),
     #[error("cannot encode a response: {0}")]
     Encode(#[from] EncodeError),
     #[error("cannot send a response: {0}")]
     Io(#[from] io::Error),
+}
+
+impl Fault {
+    fn decode(header: &RequestHeader, source: DecodeError) -> Self {
+        Self::Decode {
+            api: header.api_key.name(),
+            version: header.api_version,
+            source,
+        }
+    }
 }
 
 /// Serves a connection until it ends.

@@ -24,6 +24,7 @@ mod metadata;
 mod produce;
 pub(crate) mod producer_ids;
 mod security;
+pub(crate) mod state_cost;
 #[cfg(test)]
 mod tests;
 mod topics;

@@ -4,6 +4,7 @@ mod authorizer;
 mod budget;
 mod connection;
 mod core;
+mod cost;
 mod embed;
 mod features;
 mod flusher;

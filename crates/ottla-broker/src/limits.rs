@@ -18,6 +18,12 @@ pub struct Limits {
     pub budget_bytes: u64,
     /// The largest request, in bytes after its length field (`socket.request.max.bytes`).
     pub request_bytes_max: u32,
+    /// The same for requests that bring no records: everything but Produce.
+    pub small_request_bytes_max: u32,
+    /// What decoding one request and answering what it lists may take besides its own bytes.
+    /// The default is the budget, but at most 128 MiB: lists of about 100,000 topics or
+    /// partitions.
+    pub request_memory_max: u64,
     /// The largest answer to one Fetch, in bytes of records (`fetch.max.bytes`). One batch that is
     /// larger by itself is still sent.
     pub fetch_bytes_max: u32,
@@ -59,9 +65,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let budget_bytes = budget_for(memory_of_the_machine());
         Self {
-            budget_bytes: budget_for(memory_of_the_machine()),
+            budget_bytes,
             request_bytes_max: 100 * MIB as u32,
+            small_request_bytes_max: 8 * MIB as u32,
+            request_memory_max: budget_bytes.min(128 * MIB),
             fetch_bytes_max: 55 * MIB as u32,
             connections_max: 4096,
             connections_per_address_max: 512,

@@ -27,17 +27,31 @@ pub struct Encoding {
     pub flexible: bool,
 }
 
-/// Walks `body`, which must begin with one message of `shape`; says how much memory it will take
-/// decoded, beyond its own bytes. What follows the message is not looked at, as Kafka does not:
-/// librdkafka 2.16 sends three stray bytes behind a Metadata request of version 13.
+/// How much a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// The memory that it takes decoded, beyond its own bytes.
+    pub memory: usize,
+    /// The elements of all its lists together. Whatever a message asks for, it asks for by these.
+    pub elements: usize,
+    /// The bytes of all its texts together. What is said of them may repeat them.
+    pub text: usize,
+}
+
+/// Walks `body`, which must begin with one message of `shape`; says how much it is. What follows
+/// the message is not looked at, as Kafka does not: librdkafka 2.16 sends three stray bytes behind
+/// a Metadata request of version 13.
 ///
 /// # Errors
 /// [`Malformed`] says what is wrong, in which field, and where.
-pub fn check(shape: &'static Shape, encoding: Encoding, body: &[u8]) -> Result<usize, Malformed> {
+pub fn check(shape: &'static Shape, encoding: Encoding, body: &[u8]) -> Result<Size, Malformed> {
     let mut walk = Walk {
         cursor: Cursor::new(body),
         encoding,
-        memory: shape.memory,
+        size: Size {
+            memory: shape.memory,
+            ..Size::default()
+        },
         memory_max: body
             .len()
             .saturating_mul(EXPANSION_MAX)
@@ -45,7 +59,7 @@ pub fn check(shape: &'static Shape, encoding: Encoding, body: &[u8]) -> Result<u
         field: shape.name,
     };
     match walk.fields(shape) {
-        Ok(()) => Ok(walk.memory),
+        Ok(()) => Ok(walk.size),
         Err(fault) => Err(Malformed {
             message: shape.name,
             field: walk.field,
@@ -73,8 +87,8 @@ pub struct Malformed {
 struct Walk<'a> {
     cursor: Cursor<'a>,
     encoding: Encoding,
-    /// The memory that what was walked over takes decoded.
-    memory: usize,
+    /// What was walked over.
+    size: Size,
     memory_max: usize,
     /// The field that is walked over, for the error.
     field: &'static str,
@@ -135,7 +149,12 @@ impl Walk<'_> {
             (None, _) if may_be_null => Ok(()),
             (None, _) => Err(Fault::Null),
             (Some(count), Kind::Array(element)) => self.array(element, count),
-            (Some(length), _) => self.cursor.take(length).map(drop),
+            (Some(length), kind) => {
+                if matches!(kind, Kind::String) {
+                    self.size.text = self.size.text.saturating_add(length);
+                }
+                self.cursor.take(length).map(drop)
+            }
         }
     }
 
@@ -147,12 +166,14 @@ impl Walk<'_> {
             return Err(Fault::Count { count, left });
         }
         // No overflow: the count is at most the bytes of a frame, and an element's size small.
-        self.memory = self
+        let size = &mut self.size;
+        size.elements = size.elements.saturating_add(count);
+        size.memory = size
             .memory
             .saturating_add(count.saturating_mul(element.memory));
-        if self.memory > self.memory_max {
+        if size.memory > self.memory_max {
             return Err(Fault::Expands {
-                decoded: self.memory,
+                decoded: size.memory,
                 limit: self.memory_max,
             });
         }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::ApiKey;
 use crate::api::{Api, Request};
 use crate::field::Form;
-use crate::guard::{self, Malformed};
+use crate::guard::{self, Malformed, Size};
 use crate::header::RequestHeader;
 
 /// Who counts the memory that requests take.
@@ -47,7 +47,7 @@ pub struct Checked {
     api: &'static Api,
     version: i16,
     body: Bytes,
-    memory: usize,
+    size: Size,
 }
 
 impl Checked {
@@ -63,12 +63,12 @@ impl Checked {
                 api_version: version,
             });
         }
-        let memory = guard::check(api.request, api.encoding(version), &body)?;
+        let size = guard::check(api.request, api.encoding(version), &body)?;
         Ok(Self {
             api,
             version,
             body,
-            memory,
+            size,
         })
     }
 
@@ -76,7 +76,13 @@ impl Checked {
     /// strings and records go on to use.
     #[must_use]
     pub const fn memory(&self) -> usize {
-        self.memory
+        self.size.memory
+    }
+
+    /// How much it asks for.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        self.size
     }
 
     /// Decodes the request.

@@ -81,6 +81,21 @@ fn the_holder_of_the_overdraft_always_gets_on() {
 }
 
 #[test]
+fn the_overdraft_goes_back_with_what_was_over() {
+    let budget = Budget::new(100);
+    let mut a = budget.charge();
+    assert_eq!(poll(pin!(a.grow(300))), Poll::Ready(()));
+    a.set(101);
+    let mut b = budget.charge();
+    let mut waiting = pin!(b.grow(20));
+    assert_eq!(poll(waiting.as_mut()), Poll::Pending);
+    // Within the budget again, but what `b` wants does not fit: it gets the overdraft.
+    a.set(90);
+    assert_eq!(poll(waiting), Poll::Ready(()));
+    assert!(!a.try_grow(1), "the overdraft was kept");
+}
+
+#[test]
 fn a_waiter_that_gives_up_holds_nothing() {
     let budget = Budget::new(10);
     let (mut a, mut b, mut c) = (budget.charge(), budget.charge(), budget.charge());

@@ -185,10 +185,11 @@ impl Answer {
     fn take_over(&mut self, encoded: Encoded, payloads: Vec<FileRange>) {
         let mut payloads: Vec<_> = payloads.into_iter().map(Some).collect();
         let mut pieces = Vec::with_capacity(encoded.segments.len());
+        let mut held = 0;
         for segment in encoded.segments {
             match segment {
                 Segment::Bytes(bytes) => {
-                    self.charge.force(bytes.len() as u64);
+                    held += bytes.len() as u64;
                     pieces.push(Piece::Bytes(bytes));
                 }
                 Segment::Payload { index, length } => {
@@ -199,6 +200,7 @@ impl Answer {
                 }
             }
         }
+        self.charge.set(held);
         self.state = State::Ready(pieces);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_protocol::ApiKey;
 use ottla_protocol::frame::{self, LENGTH_BYTES, Received, Stranger};
 
 use crate::budget::{Budget, Charge};
@@ -42,6 +43,11 @@ pub(crate) enum FrameError {
     Frame(#[from] frame::FrameError),
     #[error("a request of {0} bytes has no header")]
     Short(usize),
+    #[error(
+        "a request of {bytes} bytes to API {key}; only Produce may have more than {max}: \
+         ask in several requests"
+    )]
+    Large { key: i16, bytes: usize, max: u32 },
     #[error("{}", .0.advice())]
     Stranger(Stranger),
     #[error("no request header within {0:?} of connecting")]
@@ -194,7 +200,27 @@ impl Frames {
         };
         match frame - LENGTH_BYTES {
             short @ 0..HEADER_FIXED => Err(FrameError::Short(short)),
-            len => Ok(Some(len)),
+            len => self.allowed(len),
+        }
+    }
+
+    /// `len` if the API asked for may have requests of that length; `None` while it is not known
+    /// which that is.
+    fn allowed(&self, len: usize) -> Result<Option<usize>, FrameError> {
+        let max = self.limits.small_request_bytes_max;
+        if usize::try_from(max).is_ok_and(|max| len <= max) {
+            return Ok(Some(len));
+        }
+        match self.unread().get(LENGTH_BYTES..LENGTH_BYTES + 2) {
+            Some(&[high, low]) => match i16::from_be_bytes([high, low]) {
+                key if key == ApiKey::Produce.key() => Ok(Some(len)),
+                key => Err(FrameError::Large {
+                    key,
+                    bytes: len,
+                    max,
+                }),
+            },
+            _ => Ok(None),
         }
     }
 

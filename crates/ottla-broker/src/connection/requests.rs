@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::{Checked, DecodeError, Request, RequestHeader};
+use ottla_protocol::{Checked, DecodeError, RequestHeader};
 
 use super::frames::{Frame, FrameError, Frames};
 use super::window::Window;
 use super::{Answer, Fault, Reply};
 use crate::budget::Charge;
 use crate::core::BrokerCore;
-use crate::handlers::{self, Context};
+use crate::cost;
+use crate::handlers::{self, Context, state_cost};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -60,18 +61,15 @@ impl<'a> Requests<'a> {
         let Frame { bytes, mut charge } = frame;
         let (header, body) = self.header(bytes)?;
         charge.room().await;
-        let request = match decode(&header, body, &mut charge).await {
+        let checked = match Checked::new(&header, body) {
             Err(DecodeError::UnsupportedVersion { .. }) => {
-                charge.shrink_to(0);
                 self.window.push(Answer::unsupported(header, charge)?);
                 return Ok(());
             }
-            other => other.map_err(|source| Fault::Decode {
-                api: header.api_key.name(),
-                version: header.api_version,
-                source,
-            })?,
+            other => other.map_err(|e| Fault::decode(&header, e))?,
         };
+        let answering = self.charge_for(&header, &checked, &mut charge).await?;
+        let request = checked.decode().map_err(|e| Fault::decode(&header, e))?;
         let trace = self.core.trace(&header, self.client_id.as_ref(), &request);
         let context = Context {
             core: Arc::clone(self.core),
@@ -80,6 +78,7 @@ impl<'a> Requests<'a> {
             version: header.api_version,
             client_id: self.client_id.clone(),
         };
+        charge.grow(state_cost::of(&context, &request)).await;
         let mut handling = Box::pin(handlers::handle(context, request));
         let reply = tokio::select! {
             biased;
@@ -91,15 +90,41 @@ impl<'a> Requests<'a> {
             }
         };
         drop(handling);
-        charge.shrink_to(0);
         let answer = match reply {
             Reply::Nothing => return Ok(()),
             Reply::Close(why) => return Err(Fault::Refused(why)),
             Reply::Now(outgoing) => Answer::new(header, outgoing, charge, trace)?,
-            Reply::Later(later) => Answer::waiting(header, later, charge, trace),
+            Reply::Later(later) => {
+                // The request is used up; what is to be said of it is not yet.
+                charge.shrink_to(answering);
+                Answer::waiting(header, later, charge, trace)
+            }
         };
         self.window.push(answer);
         Ok(())
+    }
+
+    /// Takes what decoding a request and answering it will need; returns the latter part.
+    async fn charge_for(
+        &self,
+        header: &RequestHeader,
+        checked: &Checked,
+        charge: &mut Charge,
+    ) -> Result<u64, Fault> {
+        let size = checked.size();
+        let answering = cost::of_answering(size.elements as u64, size.text as u64);
+        let needed = (size.memory as u64).saturating_add(answering);
+        let limit = self.core.limits().request_memory_max;
+        if needed > limit {
+            return Err(Fault::TooMuch {
+                api: header.api_key.name(),
+                elements: size.elements,
+                needed,
+                limit,
+            });
+        }
+        charge.grow(needed).await;
+        Ok(answering)
     }
 
     /// The header and the body. The header holds no part of the frame afterwards, so that a
@@ -123,17 +148,6 @@ impl<'a> Requests<'a> {
             () = frames.closed() => {}
         }
     }
-}
-
-/// The request, once there is memory for it.
-async fn decode(
-    header: &RequestHeader,
-    body: Bytes,
-    charge: &mut Charge,
-) -> Result<Request, DecodeError> {
-    let checked = Checked::new(header, body)?;
-    charge.grow(checked.memory() as u64).await;
-    checked.decode()
 }
 
 async fn next(frames: &mut Frames, window: &Window) -> Result<Frame, FrameError> {

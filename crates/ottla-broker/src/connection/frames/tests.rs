@@ -74,8 +74,10 @@ fn an_announced_length_takes_no_memory() {
     run(async {
         let (mut frames, mut theirs, budget) = frames(Limits::default());
         let announced = 100_u32 << 20;
+        let mut body = body(1000);
+        body[1] = 0; // A Produce, as it is large.
         theirs.write_all(&announced.to_be_bytes()).await.unwrap();
-        theirs.write_all(&body(1000)).await.unwrap();
+        theirs.write_all(&body).await.unwrap();
         drop(theirs);
         assert!(matches!(frames.next().await, Err(FrameError::Cut)));
         assert_eq!(budget.used(), 0);
@@ -95,6 +97,26 @@ fn lengths_that_no_request_has_are_refused() {
             let error = frames.next().await.unwrap_err();
             let expected = matches!(error, FrameError::Frame(_) | FrameError::Short(_));
             assert!(expected, "{length}: {error:?}");
+        }
+    });
+}
+
+#[test]
+fn only_produce_may_be_large() {
+    run(async {
+        let max = Limits::default().small_request_bytes_max;
+        let head = |key: u16, len: u32| [&len.to_be_bytes()[..], &key.to_be_bytes()].concat();
+        for (key, len, refused) in [(3, max + 1, true), (3, max, false), (0, max + 1, false)] {
+            let (mut frames, mut theirs, budget) = frames(Limits::default());
+            // The API's number may come later than the length.
+            theirs.write_all(&head(key, len)[..4]).await.unwrap();
+            theirs.write_all(&head(key, len)[4..]).await.unwrap();
+            drop(theirs);
+            let error = frames.next().await.unwrap_err();
+            let found = matches!(error, FrameError::Large { key: 3, .. });
+            assert_eq!(found, refused, "{key} {len}: {error}");
+            assert!(refused || matches!(error, FrameError::Cut));
+            assert_eq!(budget.used(), 0);
         }
     });
 }

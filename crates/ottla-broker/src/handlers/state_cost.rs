@@ -1,0 +1,94 @@
+//! What answers take that tell more than was asked for one by one, as much as there is of it, and
+//! what is made for a request.
+
+use ottla_partition::metadata::controller::PARTITIONS_PER_REQUEST_MAX;
+use ottla_partition::metadata::{Image, Topic};
+use ottla_protocol::Request;
+use ottla_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, MetadataRequest};
+
+use super::Context;
+use super::wire::topic_id;
+use crate::cost::{self, of_new_topic};
+
+/// So much is charged without a closer look.
+const UNCOUNTED: u64 = 1024 * 1024;
+
+/// The most that the state's part of answering `request` takes.
+pub(crate) fn of(context: &Context, request: &Request) -> u64 {
+    let image = &*context.image;
+    match request {
+        Request::Metadata(request) => of_metadata(context, request),
+        Request::DescribeLogDirs(request) if request.topics.is_none() => all(image),
+        Request::DescribeConfigs(request) => {
+            // Each resource is described once.
+            let most = image.topics_len() + image.brokers().count() + 1;
+            let described = request.resources.len().min(most);
+            (described as u64).saturating_mul(cost::CONFIG_BYTES)
+        }
+        Request::CreateTopics(request) => of_new_topics(context, request),
+        Request::CreatePartitions(request) => of_new_partitions(request),
+        _ => 0,
+    }
+}
+
+fn of_metadata(context: &Context, request: &MetadataRequest) -> u64 {
+    let image = &*context.image;
+    let Some(topics) = request.topics.as_ref().filter(|topics| !topics.is_empty()) else {
+        return all(image);
+    };
+    let (mut there, mut missing) = (0_u64, 0_usize);
+    for asked in topics {
+        let topic = match &asked.name {
+            Some(name) => image.topic(name),
+            None => image.topic_by_id(topic_id(&asked.topic_id)),
+        };
+        match topic {
+            Some(topic) => there = there.saturating_add(of_topic(topic)),
+            None => missing += 1,
+        }
+    }
+    if there > UNCOUNTED {
+        // Topics that are named twice are told once.
+        there = there.min(all(image));
+    }
+    let made = match request.allow_auto_topic_creation {
+        true => missing.min(context.core.limits().auto_create_topics_max) as u64,
+        false => 0,
+    };
+    there.saturating_add(made.saturating_mul(of_new_topic(default_partitions(context))))
+}
+
+/// What the controller makes at most of a request; what asks for more it refuses whole.
+fn of_new_topics(context: &Context, request: &CreateTopicsRequest) -> u64 {
+    let default = default_partitions(context);
+    let (mut topics, mut partitions) = (0_u64, 0_u64);
+    for topic in &request.topics {
+        topics += 1;
+        let listed = topic.assignments.len() as u64;
+        let asked = u64::try_from(topic.num_partitions).unwrap_or(default);
+        partitions = partitions.saturating_add(asked.max(listed));
+    }
+    let most = PARTITIONS_PER_REQUEST_MAX as u64;
+    let partitions = partitions.min(most);
+    let made = topics.min(most).saturating_mul(of_new_topic(0));
+    made.saturating_add(of_new_topic(partitions))
+}
+
+fn of_new_partitions(request: &CreatePartitionsRequest) -> u64 {
+    let counts = request.topics.iter().map(|topic| topic.count);
+    let asked: u64 = counts.map(|count| u64::try_from(count).unwrap_or(0)).sum();
+    of_new_topic(asked.min(PARTITIONS_PER_REQUEST_MAX as u64))
+}
+
+fn default_partitions(context: &Context) -> u64 {
+    let number = context.config().broker("num.partitions").number();
+    number.and_then(|n| u64::try_from(n).ok()).unwrap_or(1)
+}
+
+fn all(image: &Image) -> u64 {
+    image.topics().map(|topic| of_topic(topic)).sum()
+}
+
+fn of_topic(topic: &Topic) -> u64 {
+    cost::of_told_topic(topic.partitions.len() as u64)
+}

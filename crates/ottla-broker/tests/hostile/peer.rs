@@ -1,0 +1,109 @@
+//! A peer that sends any bytes, and an honest one beside it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use ottla_broker::{BrokerOptions, ListenerSpec, RunningBroker, Storage, start_blocking};
+use ottla_protocol::api::Api;
+
+/// A test that hangs shall fail some day.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker in memory with `change`d options, and where it listens.
+pub(crate) fn broker(change: impl FnOnce(&mut BrokerOptions)) -> (RunningBroker, SocketAddr) {
+    let mut options = BrokerOptions::new(Storage::InMemory);
+    options.listen = vec![ListenerSpec::loopback(0)];
+    change(&mut options);
+    let broker = start_blocking(options).unwrap();
+    let address = broker.listeners()[0].addresses[0];
+    (broker, address)
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With an answer of so many bytes.
+    Answered(usize),
+    /// The broker closed the connection.
+    Closed,
+}
+
+pub(crate) struct Peer {
+    stream: TcpStream,
+}
+
+impl Peer {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream }
+    }
+
+    /// Sends `bytes`; false where the broker takes no more of them.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
+        match self.stream.write_all(bytes) {
+            Ok(()) => true,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => panic!("the broker hangs"),
+            Err(_) => false,
+        }
+    }
+
+    /// Sends nothing more.
+    pub(crate) fn finish(&self) {
+        // The broker may have closed the connection already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Reads one answer, whatever it says, without keeping it.
+    pub(crate) fn end(&mut self) -> End {
+        let mut length = [0; 4];
+        if !self.fill(&mut length) {
+            return End::Closed;
+        }
+        let length = u32::from_be_bytes(length) as usize;
+        let mut left = length;
+        let mut piece = [0; 16 * 1024];
+        while left > 0 {
+            let part = left.min(piece.len());
+            if !self.fill(&mut piece[..part]) {
+                return End::Closed;
+            }
+            left -= part;
+        }
+        End::Answered(length)
+    }
+
+    /// Sends `frame` as its last one and reads what comes of it, up to the connection's end: what
+    /// the answer took is given back by then.
+    pub(crate) fn ask_last(mut self, frame: &[u8]) -> End {
+        self.send(frame);
+        self.finish();
+        let end = self.end();
+        assert!(!self.fill(&mut [0]), "something follows the answer");
+        end
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> bool {
+        match self.stream.read_exact(buffer) {
+            Ok(()) => true,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => panic!("the broker hangs"),
+            Err(_) => false,
+        }
+    }
+}
+
+/// A request as it goes over the wire, with no client id.
+pub(crate) fn frame(api: &Api, version: i16, body: &[u8]) -> Vec<u8> {
+    let flexible = api.is_flexible(version);
+    let length = 10 + usize::from(flexible) + body.len();
+    let mut frame = (length as u32).to_be_bytes().to_vec();
+    frame.extend_from_slice(&api.key.key().to_be_bytes());
+    frame.extend_from_slice(&version.to_be_bytes());
+    frame.extend_from_slice(&[0, 0, 0, 1, 0xff, 0xff]);
+    frame.extend_from_slice(if flexible { &[0] } else { &[] });
+    frame.extend_from_slice(body);
+    frame
+}
