@@ -107,9 +107,10 @@ mod tests {
             let range = theirs.valid_versions();
             let max = match api.key {
                 // What that table lacks.
-                ApiKey::ListOffsets | ApiKey::DescribeLogDirs | ApiKey::ApiVersions => {
-                    range.max + 1
-                }
+                ApiKey::ListOffsets
+                | ApiKey::DescribeLogDirs
+                | ApiKey::ApiVersions
+                | ApiKey::DeleteGroups => range.max + 1,
                 // What it has although Kafka does not offer it.
                 ApiKey::InitProducerId => range.max - 1,
                 _ => range.max,

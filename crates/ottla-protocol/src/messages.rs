@@ -12,6 +12,8 @@
 
 mod cluster;
 mod configs;
+mod groups;
+mod offsets;
 mod records;
 mod security;
 mod topics;
@@ -27,6 +29,19 @@ pub use configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterableConfig, DescribeConfigsRequest,
     DescribeConfigsResource, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
     IncrementalAlterableConfig,
+};
+pub use groups::{
+    DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, LeaveGroupRequest,
+    ListGroupsRequest, MemberIdentity, SyncGroupRequest, SyncGroupRequestAssignment,
+};
+pub use offsets::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 pub use records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic, ListOffsetsPartition,
@@ -50,19 +65,22 @@ pub use kafka_protocol::messages::{
     AlterConfigsResponse, CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse,
     DeleteAclsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,
     DescribeClientQuotasResponse, DescribeClusterResponse, DescribeConfigsResponse,
-    DescribeQuorumResponse, DescribeTopicPartitionsResponse, DescribeUserScramCredentialsResponse,
-    ElectLeadersResponse, FindCoordinatorResponse, IncrementalAlterConfigsResponse,
-    InitProducerIdResponse, ListPartitionReassignmentsResponse, MetadataResponse,
-    OffsetForLeaderEpochResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+    DescribeGroupsResponse, DescribeQuorumResponse, DescribeTopicPartitionsResponse,
+    DescribeUserScramCredentialsResponse, ElectLeadersResponse, FindCoordinatorResponse,
+    HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse,
+    LeaveGroupResponse, ListGroupsResponse, ListPartitionReassignmentsResponse, MetadataResponse,
+    OffsetDeleteResponse, OffsetForLeaderEpochResponse, SaslAuthenticateResponse,
+    SaslHandshakeResponse, SyncGroupResponse,
 };
 pub use kafka_protocol::messages::{
     BrokerId, GroupId, ProducerId, TopicName, TransactionalId, alter_configs_response,
     create_acls_response, create_partitions_response, create_topics_response, delete_acls_response,
     delete_records_response, delete_topics_response, describe_acls_response,
     describe_client_quotas_response, describe_cluster_response, describe_configs_response,
-    describe_quorum_response, describe_topic_partitions_response,
+    describe_groups_response, describe_quorum_response, describe_topic_partitions_response,
     describe_user_scram_credentials_response, elect_leaders_response, find_coordinator_response,
-    incremental_alter_configs_response, init_producer_id_response,
-    list_partition_reassignments_response, metadata_response, offset_for_leader_epoch_response,
-    sasl_authenticate_response, sasl_handshake_response,
+    incremental_alter_configs_response, init_producer_id_response, join_group_response,
+    leave_group_response, list_groups_response, list_partition_reassignments_response,
+    metadata_response, offset_delete_response, offset_for_leader_epoch_response,
+    sasl_authenticate_response, sasl_handshake_response, sync_group_response,
 };

@@ -173,6 +173,22 @@ apis! {
         request: messages::MetadataRequest,
         response: cold messages::MetadataResponse,
     }
+    OffsetCommit {
+        versions: 2..=10,
+        flexible: 8,
+        listeners: BROKER,
+        needs: [Request Group Read, Entry Topic Read],
+        request: messages::OffsetCommitRequest,
+        response: own messages::OffsetCommitResponse,
+    }
+    OffsetFetch {
+        versions: 1..=10,
+        flexible: 6,
+        listeners: BROKER,
+        needs: [Entry Group Describe, Entry Topic Describe],
+        request: messages::OffsetFetchRequest,
+        response: own messages::OffsetFetchResponse,
+    }
     FindCoordinator {
         versions: 0..=6,
         flexible: 3,
@@ -180,6 +196,54 @@ apis! {
         needs: [Entry Group Describe, Entry TransactionalId Describe],
         request: messages::FindCoordinatorRequest,
         response: cold messages::FindCoordinatorResponse,
+    }
+    JoinGroup {
+        versions: 0..=9,
+        flexible: 6,
+        listeners: BROKER,
+        needs: [Request Group Read],
+        request: messages::JoinGroupRequest,
+        response: cold messages::JoinGroupResponse,
+    }
+    Heartbeat {
+        versions: 0..=4,
+        flexible: 4,
+        listeners: BROKER,
+        needs: [Request Group Read],
+        request: messages::HeartbeatRequest,
+        response: cold messages::HeartbeatResponse,
+    }
+    LeaveGroup {
+        versions: 0..=5,
+        flexible: 4,
+        listeners: BROKER,
+        needs: [Request Group Read],
+        request: messages::LeaveGroupRequest,
+        response: cold messages::LeaveGroupResponse,
+    }
+    SyncGroup {
+        versions: 0..=5,
+        flexible: 4,
+        listeners: BROKER,
+        needs: [Request Group Read],
+        request: messages::SyncGroupRequest,
+        response: cold messages::SyncGroupResponse,
+    }
+    DescribeGroups {
+        versions: 0..=6,
+        flexible: 5,
+        listeners: BROKER,
+        needs: [Entry Group Describe],
+        request: messages::DescribeGroupsRequest,
+        response: cold messages::DescribeGroupsResponse,
+    }
+    ListGroups {
+        versions: 0..=5,
+        flexible: 3,
+        listeners: BROKER,
+        needs: [Cover Cluster Describe, Entry Group Describe],
+        request: messages::ListGroupsRequest,
+        response: cold messages::ListGroupsResponse,
     }
     SaslHandshake {
         versions: 0..=1,
@@ -302,6 +366,14 @@ apis! {
         request: messages::CreatePartitionsRequest,
         response: cold messages::CreatePartitionsResponse,
     }
+    DeleteGroups {
+        versions: 0..=3,
+        flexible: 2,
+        listeners: BROKER,
+        needs: [Entry Group Delete],
+        request: messages::DeleteGroupsRequest,
+        response: own messages::DeleteGroupsResponse,
+    }
     ElectLeaders {
         versions: 0..=2,
         flexible: 2,
@@ -325,6 +397,14 @@ apis! {
         needs: [Request Cluster Describe],
         request: messages::ListPartitionReassignmentsRequest,
         response: cold messages::ListPartitionReassignmentsResponse,
+    }
+    OffsetDelete {
+        versions: 0..=0,
+        flexible: NEVER,
+        listeners: BROKER,
+        needs: [Request Group Delete, Entry Topic Read],
+        request: messages::OffsetDeleteRequest,
+        response: cold messages::OffsetDeleteResponse,
     }
     DescribeClientQuotas {
         versions: 0..=1,

@@ -1,6 +1,7 @@
 //! Messages of versions that the independent codec lacks, against the bytes of Kafka's own.
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::{golden, header};
 use crate::api::find;
@@ -8,10 +9,13 @@ use crate::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
 use crate::messages::{
-    DescribableLogDirTopic, DescribeLogDirsPartition, DescribeLogDirsRequest,
-    DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic, ListOffsetsPartition,
+    DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse, DescribableLogDirTopic,
+    DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
+    DescribeLogDirsResult, DescribeLogDirsTopic, ListOffsetsPartition,
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
-    ListOffsetsTopicResponse,
+    ListOffsetsTopicResponse, OffsetCommitRequest, OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic, OffsetFetchRequest, OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
 };
 use crate::{
     ApiKey, Checked, ErrorCode, Request, RequestHeader, Response, StrBytes, encode_request,
@@ -69,7 +73,59 @@ fn requests() -> Vec<Request> {
         offsets.into(),
         dirs.into(),
         DescribeLogDirsRequest { topics: None }.into(),
+        offset_commit().into(),
+        offset_fetch().into(),
+        DeleteGroupsRequest {
+            groups_names: [text("g"), text("h")].into(),
+        }
+        .into(),
     ]
+}
+
+fn offset_commit() -> OffsetCommitRequest {
+    let partition = OffsetCommitRequestPartition {
+        partition_index: 2,
+        committed_offset: 9,
+        committed_leader_epoch: 4,
+        committed_metadata: Some(text("x")),
+    };
+    let topic = OffsetCommitRequestTopic {
+        topic_id: Uuid::from_u64_pair(1, 2),
+        partitions: [partition].into(),
+        ..OffsetCommitRequestTopic::default()
+    };
+    OffsetCommitRequest {
+        group_id: text("g"),
+        generation_id_or_member_epoch: 3,
+        member_id: text("m"),
+        group_instance_id: Some(text("i")),
+        topics: [topic].into(),
+        ..OffsetCommitRequest::default()
+    }
+}
+
+fn offset_fetch() -> OffsetFetchRequest {
+    let topic = OffsetFetchRequestTopics {
+        topic_id: Uuid::from_u64_pair(1, 2),
+        partition_indexes: vec![0, 1],
+        ..OffsetFetchRequestTopics::default()
+    };
+    let some = OffsetFetchRequestGroup {
+        group_id: text("g"),
+        member_id: Some(text("m")),
+        member_epoch: 5,
+        topics: Some([topic].into()),
+    };
+    let all = OffsetFetchRequestGroup {
+        group_id: text("h"),
+        topics: None,
+        ..OffsetFetchRequestGroup::default()
+    };
+    OffsetFetchRequest {
+        groups: [some, all].into(),
+        require_stable: true,
+        ..OffsetFetchRequest::default()
+    }
 }
 
 fn api_versions_response() -> Response {
@@ -130,7 +186,26 @@ fn responses() -> Vec<Response> {
             is_cordoned: true,
         }],
     };
-    vec![api_versions_response(), offsets.into(), dirs.into()]
+    let deleted = DeleteGroupsResponse {
+        throttle_time_ms: 1,
+        results: vec![
+            DeletableGroupResult {
+                group_id: text("g"),
+                error_code: 68,
+                error_message: Some(text("not empty")),
+            },
+            DeletableGroupResult {
+                group_id: text("h"),
+                ..DeletableGroupResult::default()
+            },
+        ],
+    };
+    vec![
+        api_versions_response(),
+        offsets.into(),
+        dirs.into(),
+        deleted.into(),
+    ]
 }
 
 fn newest(key: ApiKey) -> RequestHeader {

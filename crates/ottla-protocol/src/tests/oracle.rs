@@ -65,7 +65,15 @@ oracles! {
     Fetch FetchRequest FetchResponse
     ListOffsets ListOffsetsRequest ListOffsetsResponse
     Metadata MetadataRequest MetadataResponse
+    OffsetCommit OffsetCommitRequest OffsetCommitResponse
+    OffsetFetch OffsetFetchRequest OffsetFetchResponse
     FindCoordinator FindCoordinatorRequest FindCoordinatorResponse
+    JoinGroup JoinGroupRequest JoinGroupResponse
+    Heartbeat HeartbeatRequest HeartbeatResponse
+    LeaveGroup LeaveGroupRequest LeaveGroupResponse
+    SyncGroup SyncGroupRequest SyncGroupResponse
+    DescribeGroups DescribeGroupsRequest DescribeGroupsResponse
+    ListGroups ListGroupsRequest ListGroupsResponse
     SaslHandshake SaslHandshakeRequest SaslHandshakeResponse
     ApiVersions ApiVersionsRequest ApiVersionsResponse
     CreateTopics CreateTopicsRequest CreateTopicsResponse
@@ -81,9 +89,11 @@ oracles! {
     DescribeLogDirs DescribeLogDirsRequest DescribeLogDirsResponse
     SaslAuthenticate SaslAuthenticateRequest SaslAuthenticateResponse
     CreatePartitions CreatePartitionsRequest CreatePartitionsResponse
+    DeleteGroups DeleteGroupsRequest DeleteGroupsResponse
     ElectLeaders ElectLeadersRequest ElectLeadersResponse
     IncrementalAlterConfigs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse
     ListPartitionReassignments ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse
+    OffsetDelete OffsetDeleteRequest OffsetDeleteResponse
     DescribeClientQuotas DescribeClientQuotasRequest DescribeClientQuotasResponse
     DescribeUserScramCredentials DescribeUserScramCredentialsRequest
         DescribeUserScramCredentialsResponse
@@ -110,7 +120,13 @@ const UNSERVED: &[&str] = &[
     ", keep_prepared_txn: false",
 ];
 
-const WRAPPED: &[&str] = &["TopicName(", "BrokerId(", "TransactionalId(", "ProducerId("];
+const WRAPPED: &[&str] = &[
+    "TopicName(",
+    "BrokerId(",
+    "TransactionalId(",
+    "ProducerId(",
+    "GroupId(",
+];
 
 /// How they print, without what only they have.
 fn plain(text: &str) -> String {
@@ -129,13 +145,20 @@ fn plain(text: &str) -> String {
     text
 }
 
-/// Fields of versions that only we have, at the default that they have in the others.
-const NEWER: &[&str] = &[", cluster_id: None, node_id: -1", ", is_cordoned: false"];
+/// Fields of versions that only we have, at the default that they have in the others: the message
+/// and how they print.
+const NEWER: &[(&str, &str)] = &[
+    ("ApiVersionsRequest", ", cluster_id: None, node_id: -1"),
+    ("DescribeLogDirsResponse", ", is_cordoned: false"),
+    ("DeleteGroupsResponse", ", error_message: None"),
+];
 
 /// How we print, with their names and without what only we have.
 pub(crate) fn translated(text: &str) -> String {
     let rename = |text: String, (ours, theirs): &(&str, &str)| text.replace(ours, theirs);
-    let renamed = RENAMED.iter().fold(text.to_owned(), rename);
-    let remove = |text: String, newer: &&str| text.replace(newer, "");
-    NEWER.iter().fold(renamed, remove)
+    let newer = NEWER
+        .iter()
+        .filter(|(message, _)| text.starts_with(message));
+    let ours = newer.fold(text.to_owned(), |text, (_, field)| text.replace(field, ""));
+    RENAMED.iter().fold(ours, rename)
 }

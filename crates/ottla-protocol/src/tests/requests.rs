@@ -106,7 +106,14 @@ fn only_versions_that_are_newer_than_the_independent_codec_go_unjudged() {
     }
     assert_eq!(
         unjudged,
-        ["ListOffsets 11", "ApiVersions 5", "DescribeLogDirs 5"]
+        [
+            "ListOffsets 11",
+            "OffsetCommit 10",
+            "OffsetFetch 10",
+            "ApiVersions 5",
+            "DescribeLogDirs 5",
+            "DeleteGroups 3"
+        ]
     );
 }
 

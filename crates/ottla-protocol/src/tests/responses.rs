@@ -9,7 +9,10 @@ use crate::api::{Listener, find};
 use crate::api_versions::{ApiVersionsResponse, Feature};
 use crate::fetch::{FetchResponse, FetchableTopicResponse, PartitionData, Records};
 use crate::field::{Field, Form, Reader};
-use crate::messages::{DescribeLogDirsResponse, ListOffsetsResponse};
+use crate::messages::{
+    DeleteGroupsResponse, DescribeLogDirsResponse, ListOffsetsResponse, OffsetCommitResponse,
+    OffsetFetchResponse,
+};
 use crate::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use crate::shape::Shape;
 use crate::{
@@ -72,6 +75,9 @@ proptest! {
         agree::<FetchResponse>(ApiKey::Fetch, &FetchResponse::SHAPE, seed);
         agree::<ListOffsetsResponse>(ApiKey::ListOffsets, &ListOffsetsResponse::SHAPE, seed);
         agree::<ApiVersionsResponse>(ApiKey::ApiVersions, &ApiVersionsResponse::SHAPE, seed);
+        agree::<OffsetCommitResponse>(ApiKey::OffsetCommit, &OffsetCommitResponse::SHAPE, seed);
+        agree::<OffsetFetchResponse>(ApiKey::OffsetFetch, &OffsetFetchResponse::SHAPE, seed);
+        agree::<DeleteGroupsResponse>(ApiKey::DeleteGroups, &DeleteGroupsResponse::SHAPE, seed);
         let shape = &DescribeLogDirsResponse::SHAPE;
         agree::<DescribeLogDirsResponse>(ApiKey::DescribeLogDirs, shape, seed);
     }
@@ -267,6 +273,12 @@ fn every_cold_response_is_encoded_in_every_version() {
     let responses = cold_defaults! {
         Metadata MetadataResponse
         FindCoordinator FindCoordinatorResponse
+        JoinGroup JoinGroupResponse
+        Heartbeat HeartbeatResponse
+        LeaveGroup LeaveGroupResponse
+        SyncGroup SyncGroupResponse
+        DescribeGroups DescribeGroupsResponse
+        ListGroups ListGroupsResponse
         SaslHandshake SaslHandshakeResponse
         CreateTopics CreateTopicsResponse
         DeleteTopics DeleteTopicsResponse
@@ -283,14 +295,15 @@ fn every_cold_response_is_encoded_in_every_version() {
         ElectLeaders ElectLeadersResponse
         IncrementalAlterConfigs IncrementalAlterConfigsResponse
         ListPartitionReassignments ListPartitionReassignmentsResponse
+        OffsetDelete OffsetDeleteResponse
         DescribeClientQuotas DescribeClientQuotasResponse
         DescribeUserScramCredentials DescribeUserScramCredentialsResponse
         DescribeQuorum DescribeQuorumResponse
         DescribeCluster DescribeClusterResponse
         DescribeTopicPartitions DescribeTopicPartitionsResponse
     };
-    // All but the five of our own.
-    assert_eq!(responses.len() + 5, crate::api::APIS.len());
+    // All but the eight of our own.
+    assert_eq!(responses.len() + 8, crate::api::APIS.len());
     for response in responses {
         let api = find(response.key()).unwrap();
         for version in api.versions.clone() {
