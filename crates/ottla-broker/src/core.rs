@@ -11,6 +11,7 @@ use ottla_protocol::{Request, RequestHeader};
 
 use crate::authorizer::Authorizer;
 use crate::budget::Budget;
+use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
@@ -41,6 +42,7 @@ pub(crate) struct BrokerCore {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) log_limits: ottla_log::Limits,
     pub(crate) trace: Option<Arc<dyn RequestTrace>>,
     pub(crate) complaints: LogGate,
@@ -129,6 +131,11 @@ impl BrokerCore {
 
     pub(crate) fn producer_ids(&self) -> &ProducerIds {
         &self.producer_ids
+    }
+
+    /// The consumer groups that this broker keeps.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// Opens, one after the other, the logs whose tails a crash left unchecked; a request for one

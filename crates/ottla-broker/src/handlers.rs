@@ -17,6 +17,7 @@ mod delete_records;
 mod describe_topics;
 pub(crate) mod fetch;
 mod find_coordinator;
+mod groups;
 mod leaders;
 mod list_offsets;
 mod log_dirs;
@@ -134,9 +135,28 @@ pub(crate) async fn handle(context: Context, request: Request) -> Reply {
                 .into()
         }
         Request::InitProducerId(request) => producer_ids::init(&context, &request).await.into(),
-        Request::FindCoordinator(request) => find_coordinator::handle(&context, &request).into(),
+        Request::FindCoordinator(request) => {
+            find_coordinator::handle(context, &request).await.into()
+        }
         Request::Metadata(request) => metadata::handle(context, request).await.into(),
-        other => handle_admin(&context, other).await,
+        other => handle_group(&context, other).await,
+    }
+}
+
+/// What members of groups ask, and what is asked about groups.
+async fn handle_group(context: &Context, request: Request) -> Reply {
+    match request {
+        Request::JoinGroup(request) => groups::join(context, &request).await.into(),
+        Request::SyncGroup(request) => groups::sync(context, &request).await.into(),
+        Request::Heartbeat(request) => groups::heartbeat(context, &request).await,
+        Request::LeaveGroup(request) => groups::leave(context, &request).await,
+        Request::OffsetCommit(request) => groups::commit(context, &request).await,
+        Request::OffsetFetch(request) => groups::fetch(context, request).await,
+        Request::OffsetDelete(request) => groups::delete_offsets(context, &request).await,
+        Request::DescribeGroups(request) => groups::describe(context, &request).await.into(),
+        Request::ListGroups(request) => groups::list(context, &request).await.into(),
+        Request::DeleteGroups(request) => groups::delete(context, &request).await.into(),
+        other => handle_admin(context, other).await,
     }
 }
 

@@ -9,6 +9,7 @@ mod embed;
 mod features;
 mod flusher;
 mod gate;
+mod groups;
 mod handlers;
 mod interest;
 mod limits;

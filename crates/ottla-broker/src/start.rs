@@ -16,6 +16,7 @@ use crate::connection;
 use crate::core::BrokerCore;
 use crate::features;
 use crate::flusher::Flusher;
+use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
@@ -96,6 +97,8 @@ async fn assemble(
     mut options: BrokerOptions,
 ) -> Result<RunningBroker, StartError> {
     options.config = options.config.with_node_id(options.node_id);
+    // As in the settings file that Kafka comes with, where a broker is likely to be alone.
+    options.config = options.config.or("group.initial.rebalance.delay.ms", "0");
     let timer = Timer::new(Arc::clone(&options.clock));
     let (of_worker, its_timer, its_runtime) = (options.clone(), timer.clone(), runtime.clone());
     let opened = runtime.spawn_blocking(move || open(&of_worker, &its_runtime, &its_timer));
@@ -128,6 +131,7 @@ async fn assemble(
         let (checked, until) = (Arc::clone(&core), stop.clone());
         tasks.spawn(&runtime, async move { checked.open_pending(until).await });
     }
+    coordinate(&core, &tasks, &stop);
     let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
     let maintained = maintenance::run(runtime.clone(), Arc::clone(core.partitions()), timer, stop);
     tasks.spawn(&runtime, maintained);
@@ -141,6 +145,17 @@ async fn assemble(
         sockets,
         _flusher: flusher,
     })
+}
+
+/// Loads the groups that are on the disk, and looks after the time of all of them.
+fn coordinate(core: &Arc<BrokerCore>, tasks: &Tasks, stop: &Stop) {
+    core.groups().found(core);
+    let (loader, until) = (Arc::clone(core), stop.clone());
+    tasks.spawn(core.runtime(), async move {
+        loader.groups().load_found(&loader, until).await;
+    });
+    let (groups, until) = (Arc::clone(&core.groups), stop.clone());
+    tasks.spawn(core.runtime(), async move { groups.run(until).await });
 }
 
 /// What all parts of the broker share.
@@ -163,14 +178,19 @@ fn core(
         Arc::clone(&options.entropy),
         metadata.published(),
     ));
-    let of_metadata = Arc::clone(&partitions);
-    metadata.on_publish(move |old, new| of_metadata.apply(old, new));
+    let groups = Arc::new(Groups::new(node_id, &options.config, timer.clone()));
+    let (of_metadata, its_groups) = (Arc::clone(&partitions), Arc::clone(&groups));
+    metadata.on_publish(move |old, new| {
+        of_metadata.apply(old, new);
+        its_groups.apply(old, new);
+    });
     Arc::new(BrokerCore {
         runtime: Arc::clone(runtime),
         node_id,
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
         producer_ids: ProducerIds::default(),
+        groups,
         limits,
         log_limits: ottla_log::Limits::default(),
         partitions,

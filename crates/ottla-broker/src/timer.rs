@@ -64,6 +64,11 @@ impl Timer {
         Deadline(self.clock.monotonic().saturating_add(wait))
     }
 
+    /// The moment `monotonic` of the clock's monotonic time.
+    pub(crate) fn at(&self, monotonic: Duration) -> Deadline {
+        Deadline(monotonic)
+    }
+
     /// Returns at `deadline`.
     pub(crate) async fn until(&self, deadline: Deadline) {
         loop {

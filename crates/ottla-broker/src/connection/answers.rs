@@ -31,6 +31,10 @@ const GATHER_BYTES: u64 = 256 * 1024;
 const SENDFILE_MIN: u64 = 32 * 1024;
 
 /// What a handler leaves to be sent.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved twice; a box for each answer costs more"
+)]
 pub(crate) enum Reply {
     /// The response.
     Now(Outgoing),

@@ -10,22 +10,22 @@ use ottla_protocol::{ErrorCode, StrBytes};
 use super::Context;
 use super::wire::text;
 use crate::authorizer::{AclOperation, Resource};
+use crate::groups::{OFFSETS_TOPIC, partition_of};
 use crate::listener::Endpoint;
 
 /// Kafka's codes of what a key is.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-/// The topic that groups are kept in.
-const OFFSETS_TOPIC: &str = "__consumer_offsets";
-
 /// The coordinator, or why there is none, with a text where the code alone does not say it.
 type Found = Result<(WireBrokerId, Endpoint), (ErrorCode, Option<&'static str>)>;
 
-pub(crate) fn handle(
-    context: &Context,
+pub(crate) async fn handle(
+    mut context: Context,
     request: &FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
+    prepare(&mut context, request).await;
+    let context = &context;
     if context.version >= 4 {
         let keys = request.coordinator_keys.iter();
         let found = keys.map(|key| one_of_many(key, &find(context, request.key_type, key)));
@@ -42,6 +42,40 @@ pub(crate) fn handle(
             .with_host(text(endpoint.host))
             .with_port(endpoint.port.into()),
         Err(_) => answer.with_node_id(WireBrokerId(-1)).with_port(-1),
+    }
+}
+
+/// Sees that there are coordinators to be found: makes the topic of the groups where it is missing,
+/// so that no client has to ask twice, and loads the groups that are asked for and kept here.
+async fn prepare(context: &mut Context, request: &FindCoordinatorRequest) {
+    let one = (context.version < 4).then_some(&request.key);
+    let keys = request.coordinator_keys.iter().chain(one);
+    let may = |key: &&StrBytes| context.allows(AclOperation::Describe, Resource::Group(key));
+    let groups: Vec<_> = match request.key_type {
+        GROUP => keys.filter(may).collect(),
+        _ => return,
+    };
+    if groups.is_empty() {
+        return;
+    }
+    if context
+        .core
+        .groups()
+        .ensure_topic(&context.core)
+        .await
+        .is_err()
+    {
+        return;
+    }
+    context.image = context.core.metadata().image();
+    let core = &context.core;
+    for group in groups {
+        let loaded = core.groups().prepare(core, &context.image, group);
+        tokio::select! {
+            biased;
+            () = loaded => {}
+            () = context.session.hurried() => return,
+        }
     }
 }
 
@@ -97,42 +131,12 @@ fn find(context: &Context, key_type: i8, key: &str) -> Found {
     }
 }
 
-/// The leader of the partition that the group is kept in; this broker while there is no such
-/// partition yet.
+/// The leader of the partition that the group is kept in.
 fn keeper<'a>(context: &'a Context, group: &str) -> Option<&'a Broker> {
     let image = &context.image;
-    let Some(topic) = image.topic(OFFSETS_TOPIC) else {
-        return image.broker(context.core.node_id());
-    };
-    let count = i32::try_from(topic.partitions.len())
-        .ok()
-        .filter(|n| *n > 0)?;
-    let partition = topic.partition(partition_of(group, count))?;
+    let topic = image.topic(OFFSETS_TOPIC)?;
+    let partition = topic.partition(partition_of(group, topic)?)?;
     image
         .broker(partition.leader?)
         .filter(|broker| !broker.fenced)
-}
-
-/// The partition that Kafka keeps `group` in: by Java's hash of a text.
-fn partition_of(group: &str, partitions: i32) -> i32 {
-    let hash = group.encode_utf16().fold(0_i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-    });
-    hash.checked_abs().unwrap_or(0) % partitions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_lie_where_kafka_puts_them() {
-        // Java: "test".hashCode() is 3556498.
-        assert_eq!(partition_of("test", 50), 48);
-        assert_eq!(partition_of("", 50), 0);
-        // "polygenelubricants".hashCode() is the least number there is.
-        assert_eq!(partition_of("polygenelubricants", 50), 0);
-        // Surrogate pairs count as two.
-        assert_eq!(partition_of("\u{1f600}", 50), 1_772_899 % 50);
-    }
 }

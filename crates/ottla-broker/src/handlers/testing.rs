@@ -18,6 +18,7 @@ use super::Context;
 use crate::authorizer::Authorizer;
 use crate::budget::Budget;
 use crate::core::BrokerCore;
+use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
@@ -105,6 +106,7 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
         producer_ids: ProducerIds::default(),
+        groups: Arc::new(Groups::new(node, &config, timer.clone())),
         limits,
         log_limits: ottla_log::Limits::default(),
         partitions: Arc::new(Partitions::new(

@@ -4,6 +4,7 @@
 mod admin;
 mod any_request;
 mod denied;
+mod groups;
 mod leaders;
 
 use std::sync::Arc;

@@ -27,6 +27,12 @@ pub(super) fn topics(request: &Request) -> (Option<String>, usize) {
         Request::CreatePartitions(r) => named(r.topics.iter().map(|t| &t.name)),
         Request::DeleteRecords(r) => named(r.topics.iter().map(|t| &t.name)),
         Request::DescribeTopicPartitions(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::OffsetDelete(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::OffsetCommit(r) => {
+            let first = r.topics.first();
+            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes()));
+            (text, r.topics.len())
+        }
         Request::DescribeConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
         Request::AlterConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
         Request::IncrementalAlterConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
@@ -124,8 +130,50 @@ pub(super) fn result(response: &Response) -> ErrorCode {
                 .into_iter()
                 .chain(r.coordinators.iter().map(|c| c.error_code)),
         ),
+        other => of_groups(other),
     };
     ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError)
+}
+
+/// The first error in a response about groups.
+fn of_groups(response: &Response) -> i16 {
+    match response {
+        Response::JoinGroup(r) => r.error_code,
+        Response::SyncGroup(r) => r.error_code,
+        Response::Heartbeat(r) => r.error_code,
+        Response::LeaveGroup(r) => first(
+            [r.error_code]
+                .into_iter()
+                .chain(r.members.iter().map(|m| m.error_code)),
+        ),
+        Response::OffsetCommit(r) => first(
+            r.topics
+                .iter()
+                .flat_map(|t| &t.partitions)
+                .map(|p| p.error_code),
+        ),
+        Response::OffsetFetch(r) => {
+            let partitions = r.topics.iter().flat_map(|t| &t.partitions);
+            let of_groups = r.groups.iter().flat_map(|g| &g.topics);
+            let of_groups = of_groups.flat_map(|t| &t.partitions);
+            let codes = [r.error_code].into_iter();
+            let codes = codes.chain(r.groups.iter().map(|g| g.error_code));
+            let codes = codes.chain(partitions.map(|p| p.error_code));
+            first(codes.chain(of_groups.map(|p| p.error_code)))
+        }
+        Response::OffsetDelete(r) => first(
+            [r.error_code].into_iter().chain(
+                r.topics
+                    .iter()
+                    .flat_map(|t| &t.partitions)
+                    .map(|p| p.error_code),
+            ),
+        ),
+        Response::DescribeGroups(r) => first(r.groups.iter().map(|g| g.error_code)),
+        Response::ListGroups(r) => r.error_code,
+        Response::DeleteGroups(r) => first(r.results.iter().map(|g| g.error_code)),
+        _ => 0,
+    }
 }
 
 fn first(mut codes: impl Iterator<Item = i16>) -> i16 {

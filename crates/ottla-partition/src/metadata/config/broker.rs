@@ -136,6 +136,14 @@ impl BrokerConfig {
         self
     }
 
+    /// With `value` for `key` where that was not given one.
+    #[must_use]
+    pub fn or(mut self, key: &str, value: &str) -> Self {
+        let value = || value.to_owned();
+        self.set.entry(key.to_owned()).or_insert_with(value);
+        self
+    }
+
     /// The value that `key` was given, as text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {

@@ -6,7 +6,7 @@
 use super::broker::broker_def;
 use super::def::{Check, ConfigDef, ConfigKind, Mark, Update};
 use super::describe::{ConfigEntry, ConfigSource, ConfigSynonym, entry};
-use super::reason::{NO_GROUPS, NO_SHARE_GROUPS, NO_STREAMS_GROUPS};
+use super::reason::{NO_SHARE_GROUPS, NO_STREAMS_GROUPS, ONLY_CLASSIC};
 use super::resolve::ConfigView;
 use super::value::{ConfigValue, InvalidConfig};
 use crate::metadata::image::ConfigMap;
@@ -173,11 +173,11 @@ const ISOLATION: &[&str] = &["read_committed", "read_uncommitted"];
 // The bounds of share and streams groups are the defaults of broker keys that are not kept here.
 #[rustfmt::skip]
 static GROUP: &[ConfigDef] = &[
-    def("consumer.assignment.interval.ms", Int, "1000", AtLeast(0), NO_GROUPS,
+    def("consumer.assignment.interval.ms", Int, "1000", AtLeast(0), ONLY_CLASSIC,
         "The least time between two assignments of the group."),
-    def("consumer.heartbeat.interval.ms", Int, "5000", AtLeast(1), NO_GROUPS,
+    def("consumer.heartbeat.interval.ms", Int, "5000", AtLeast(1), ONLY_CLASSIC,
         "How often the group's members are to heartbeat."),
-    def("consumer.session.timeout.ms", Int, "45000", AtLeast(1), NO_GROUPS,
+    def("consumer.session.timeout.ms", Int, "45000", AtLeast(1), ONLY_CLASSIC,
         "How long a silent member stays in the group."),
     def("share.assignment.interval.ms", Int, "1000", Between(0, 15_000), NO_SHARE_GROUPS,
         "The least time between two assignments of the group."),

@@ -1,7 +1,9 @@
 //! Why a key of Kafka's has no effect here, each as the end of "has no effect here: ...".
 
 pub(super) const NO_COMPACTION: &str = "logs are not compacted yet";
-pub(super) const NO_GROUPS: &str = "groups are not coordinated yet";
+pub(super) const ONLY_CLASSIC: &str = "only groups of the classic protocol are coordinated";
+pub(super) const NO_LINGER: &str = "what a group decides is written at once";
+pub(super) const OWN_LOADING: &str = "groups are read batch by batch";
 pub(super) const NO_METRICS: &str = "there are no metrics reporters";
 pub(super) const NO_PLUGINS: &str = "there are no plug-in classes";
 pub(super) const NO_PREALLOCATION: &str = "files grow as they are written";

@@ -1,0 +1,398 @@
+//! One shard of groups: the machine, its partition, its timers, and who waits for its answers.
+//!
+//! Inputs come one at a time, under one lock. Of each, the records are appended and replayed and
+//! the timers set before the next; the answers are handed out with the offset up to which the log
+//! must be durable before anybody hears of them. Where an append fails, or is never durable, the
+//! shard is lost with all it remembers: the next one loads from the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use ottla_coordinator::group::{
+    Decision, GroupConfig, GroupRequest, GroupResponse, GroupShard, Now, Record as GroupRecord,
+    WaiterId,
+};
+use ottla_log::{
+    BatchOptions, Codec, LeaderEpoch, Limits, Offset, Record, TopicId, TopicName, ValidBatches,
+    build_batch,
+};
+use ottla_partition::partition::Acks;
+use ottla_protocol::{ErrorCode, StrBytes};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use super::alarms::Alarms;
+use super::timers::Timers;
+use super::{Groups, ShardId, Told, load};
+use crate::gate::{Gate, Place};
+use crate::partition::{Partition, Refusal};
+use crate::runtime::Runtime;
+use crate::session::Session;
+use crate::timer::Timer;
+
+/// The most bytes of records in one batch, unless one record alone has more.
+const BATCH_BYTES_MAX: usize = 768 * 1024;
+
+/// A shard of groups.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    id: ShardId,
+    partition: Arc<Partition>,
+    codec: Codec,
+    /// How long other brokers may take to have what is answered.
+    commit_timeout: Duration,
+    timer: Timer,
+    alarms: Arc<Alarms>,
+    state: Mutex<State>,
+    /// Whether loading has come to its end, one way or the other.
+    is_loaded: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The log is being read. What is deleted meanwhile is forgotten afterwards.
+    Loading(Vec<(StrBytes, TopicId)>),
+    Active(Box<Active>),
+    /// The log says what cannot be understood; only a restart can help.
+    Failed,
+    /// Another shard is to take its place.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Active {
+    machine: GroupShard,
+    /// The term in which it was loaded.
+    epoch: LeaderEpoch,
+    timers: Timers,
+    /// When the shard is to be woken next.
+    alarm: Option<Duration>,
+    waiting: HashMap<WaiterId, oneshot::Sender<(GroupResponse, Offset)>, RandomState>,
+    next_waiter: u64,
+}
+
+impl Shard {
+    /// A shard over `partition` that has still to be loaded.
+    pub(super) fn new(id: ShardId, partition: Arc<Partition>, of: &Groups) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            partition,
+            codec: of.codec,
+            commit_timeout: of.commit_timeout,
+            timer: of.timer.clone(),
+            alarms: Arc::clone(&of.alarms),
+            state: Mutex::new(State::Loading(Vec::new())),
+            is_loaded: watch::Sender::new(false),
+        })
+    }
+
+    /// Reads the log; an empty one at once, any other on the pool for work that blocks.
+    pub(super) fn load(self: &Arc<Self>, runtime: &Runtime, config: GroupConfig) {
+        let ends = self.partition.log().ends();
+        let machine = GroupShard::new(config);
+        if ends.start == ends.end {
+            return self.begin(machine, self.partition.leader_epoch());
+        }
+        let this = Arc::clone(self);
+        runtime.spawn_blocking(move || {
+            let epoch = this.partition.leader_epoch();
+            match load::replay(&this.partition, machine) {
+                Ok(machine) => this.begin(machine, epoch),
+                Err(error) => {
+                    let partition = this.partition.id();
+                    tracing::error!(%partition, %error, "the groups of a partition are lost");
+                    *this.state.lock() = State::Failed;
+                    this.is_loaded.send_replace(true);
+                }
+            }
+        });
+    }
+
+    fn begin(&self, machine: GroupShard, epoch: LeaderEpoch) {
+        let mut state = self.state.lock();
+        let deleted = match &mut *state {
+            State::Loading(deleted) => std::mem::take(deleted),
+            _ => return,
+        };
+        *state = State::Active(Box::new(Active {
+            machine,
+            epoch,
+            timers: Timers::default(),
+            alarm: None,
+            waiting: HashMap::default(),
+            next_waiter: 0,
+        }));
+        self.drive(&mut state, GroupShard::loaded);
+        if !deleted.is_empty() {
+            self.drive(&mut state, |machine, _| machine.topics_deleted(&deleted));
+        }
+        drop(state);
+        self.is_loaded.send_replace(true);
+    }
+
+    /// Returns when the shard is loaded, or will not be.
+    pub(crate) async fn loaded(&self) {
+        // An error would mean that the sender is gone, which `self` holds.
+        let _ = self.is_loaded.subscribe().wait_for(|loaded| *loaded).await;
+    }
+
+    /// Whether another shard is to take its place.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(*self.state.lock(), State::Lost)
+    }
+
+    /// Gives everything up: who waits is told to ask again, elsewhere or later.
+    pub(super) fn lose(&self) {
+        *self.state.lock() = State::Lost;
+        self.is_loaded.send_replace(true);
+    }
+
+    /// Asks the machine.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        request: GroupRequest,
+    ) -> Result<Asked, ErrorCode> {
+        let mut state = self.state.lock();
+        // What a test's clock has passed has happened before the request.
+        self.fire(&mut state);
+        let active = match &mut *state {
+            State::Loading(_) => return Err(ErrorCode::CoordinatorLoadInProgress),
+            State::Failed | State::Lost => return Err(ErrorCode::NotCoordinator),
+            State::Active(active) => active,
+        };
+        let waiter = WaiterId::new(active.next_waiter);
+        active.next_waiter += 1;
+        let (tell, told) = oneshot::channel();
+        active.waiting.insert(waiter, tell);
+        self.drive(&mut state, |machine, now| {
+            machine.handle(now, waiter, request)
+        });
+        Ok(Asked {
+            shard: Arc::clone(self),
+            session: Arc::clone(session),
+            told,
+        })
+    }
+
+    /// Timers may be due.
+    pub(super) fn wake(&self) {
+        let mut state = self.state.lock();
+        if let State::Active(active) = &mut *state {
+            active.alarm = None;
+        }
+        self.fire(&mut state);
+        self.plan(&mut state);
+    }
+
+    /// These topics are gone, and so are the offsets in them.
+    pub(super) fn topics_deleted(&self, gone: &[(TopicName, TopicId)]) {
+        let name = |name: &TopicName| StrBytes::from_string(name.as_str().to_owned());
+        let gone = gone.iter().map(|(topic, id)| (name(topic), *id));
+        let mut state = self.state.lock();
+        if let State::Loading(deleted) = &mut *state {
+            deleted.extend(gone);
+            return;
+        }
+        let gone: Vec<_> = gone.collect();
+        self.drive(&mut state, |machine, _| machine.topics_deleted(&gone));
+    }
+
+    fn fire(&self, state: &mut State) {
+        let now = self.timer.monotonic();
+        while let State::Active(active) = state
+            && let Some(key) = active.timers.take_due(now)
+        {
+            self.drive(state, |machine, now| machine.timer(now, &key));
+        }
+    }
+
+    /// Hands the machine an input and carries out what it decides.
+    fn drive(&self, state: &mut State, input: impl FnOnce(&mut GroupShard, Now) -> Decision) {
+        let State::Active(active) = state else {
+            return;
+        };
+        let now = Now {
+            monotonic: self.timer.monotonic(),
+            wall: self.timer.now(),
+        };
+        let decision = input(&mut active.machine, now);
+        if let Err(error) = self.carry_out(active, decision) {
+            let partition = self.partition.id();
+            tracing::error!(%partition, %error, "the groups of a partition are loaded anew");
+            *state = State::Lost;
+            return;
+        }
+        self.plan(state);
+    }
+
+    fn carry_out(&self, active: &mut Active, decision: Decision) -> Result<(), Failure> {
+        let until = match decision.records.is_empty() {
+            true => decision.seen,
+            false => self.append(active, &decision.records)?,
+        };
+        for change in decision.timers {
+            active.timers.change(change);
+        }
+        for answer in decision.answers {
+            if let Some(waiter) = active.waiting.remove(&answer.waiter) {
+                // Whoever waited may be gone.
+                let _ = waiter.send((answer.response, until));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends and replays; the offset behind the records. They are one batch, unless they are so
+    /// many that it would not fit: what forgets a large group may take effect in several steps.
+    fn append(&self, active: &mut Active, records: &[GroupRecord]) -> Result<Offset, Failure> {
+        let epoch = self.partition.leader_epoch();
+        if epoch != active.epoch {
+            return Err(Failure::OtherTerm(active.epoch, epoch));
+        }
+        let mut end = Offset::ZERO;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let batch = encode(&mut rest)?;
+            end = self.append_batch(active, &batch)?;
+        }
+        Ok(end)
+    }
+
+    fn append_batch(
+        &self,
+        active: &mut Active,
+        batch: &[(Record, &GroupRecord)],
+    ) -> Result<Offset, Failure> {
+        let options = BatchOptions {
+            codec: self.codec,
+            now: self.timer.now(),
+            ..BatchOptions::default()
+        };
+        let records: Vec<_> = batch.iter().map(|(record, _)| record.clone()).collect();
+        let encoded = build_batch(&records, &options)?;
+        let valid = ValidBatches::parse(encoded, &Limits::default())?;
+        let appended = self.partition.append(valid, Acks::All)?;
+        for ((_, record), offset) in batch.iter().zip(appended.base_offset.get()..) {
+            active.machine.replay(Offset::new(offset), record);
+        }
+        Ok(appended.end)
+    }
+
+    /// Sees that the shard is woken when its first timer is due.
+    fn plan(&self, state: &mut State) {
+        let State::Active(active) = state else {
+            return;
+        };
+        if let Some(first) = active.timers.first()
+            && active.alarm.is_none_or(|alarm| first < alarm)
+        {
+            active.alarm = Some(first);
+            self.alarms.set(self.id, first);
+        }
+    }
+
+    /// Returns when the log is durable up to `until`; where it will not be, the shard is lost.
+    async fn durable(&self, until: Offset, session: &Session) -> Result<(), ErrorCode> {
+        if self.is_durable(until) {
+            return Ok(());
+        }
+        let gate = Arc::new(Gate::new(1));
+        let deadline = self.timer.after(self.commit_timeout);
+        let waiter = self.partition.acknowledge(until, &gate, 0, deadline);
+        let forget = Forget(&self.partition, waiter);
+        if self.partition.is_replicated() {
+            // Nobody knows when other brokers will have it.
+            tokio::select! {
+                biased;
+                () = gate.open() => {}
+                () = self.timer.until(deadline) => return Err(ErrorCode::CoordinatorNotAvailable),
+                () = session.hurried() => return Err(ErrorCode::CoordinatorNotAvailable),
+            }
+        } else {
+            // This broker's own sync takes as long as it takes.
+            gate.open().await;
+        }
+        drop(forget);
+        if gate.place(0) == Place::Settled(ErrorCode::None) {
+            return Ok(());
+        }
+        self.lose();
+        Err(ErrorCode::NotCoordinator)
+    }
+
+    fn is_durable(&self, until: Offset) -> bool {
+        self.partition.view().high_watermark >= until
+    }
+}
+
+/// Encodes as many of `rest` as one batch takes, at least one, and leaves the others.
+fn encode<'a>(rest: &mut &'a [GroupRecord]) -> Result<Vec<(Record, &'a GroupRecord)>, Failure> {
+    let mut encoded = Vec::new();
+    let mut bytes = 0;
+    for record in *rest {
+        let (key, value) = record.encode()?;
+        bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
+        if !encoded.is_empty() && bytes > BATCH_BYTES_MAX {
+            break;
+        }
+        let mut bare = Record::new(Bytes::new());
+        (bare.key, bare.value) = (Some(key), value);
+        encoded.push((bare, record));
+    }
+    *rest = rest.get(encoded.len()..).unwrap_or_default();
+    Ok(encoded)
+}
+
+/// Takes a waiter out of its partition.
+struct Forget<'a>(&'a Partition, Option<ottla_partition::partition::WaiterId>);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.1 {
+            self.0.forget(waiter);
+        }
+    }
+}
+
+/// A request that the machine has, whose answer may be there or not.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    shard: Arc<Shard>,
+    session: Arc<Session>,
+    told: oneshot::Receiver<(GroupResponse, Offset)>,
+}
+
+impl Asked {
+    /// The answer, once it is there and durable. Where the session is in a hurry there is none
+    /// that other members would have to be waited for.
+    pub(crate) async fn answer(mut self) -> Told {
+        let told = tokio::select! {
+            biased;
+            told = &mut self.told => told,
+            () = self.session.hurried() => return Err(ErrorCode::NotCoordinator),
+        };
+        // Without a word the shard was lost.
+        let (response, until) = told.map_err(|_| ErrorCode::NotCoordinator)?;
+        self.shard.durable(until, &self.session).await?;
+        Ok(response)
+    }
+}
+
+/// Why a decision could not be carried out.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("it was loaded in the leader epoch {0}, and now is {1}")]
+    OtherTerm(LeaderEpoch, LeaderEpoch),
+    #[error("a record cannot be encoded: {0}")]
+    Encode(#[from] ottla_protocol::EncodeError),
+    #[error("records do not fit into a batch: {0}")]
+    Build(#[from] ottla_log::BuildError),
+    #[error("a batch is not valid: {0}")]
+    Batch(#[from] ottla_log::BatchError),
+    #[error("records cannot be appended: {0}")]
+    Append(#[from] Refusal),
+}
