@@ -88,7 +88,11 @@ fn entries<const LEN: usize, T>(
     read: impl Fn(Cursor<'_>) -> Option<T>,
 ) -> Result<Vec<T>, StorageError> {
     let bytes = read_whole(vfs, path, INDEX_BYTES_MAX)?.unwrap_or_default();
-    let is_unused = |(number, entry): &(usize, &[u8])| *number > 0 && entry.iter().all(|b| *b == 0);
+    // The zeros may be an entry where it is the only one.
+    let all_unused = bytes.len() > LEN && bytes.iter().all(|b| *b == 0);
+    let is_unused = |(number, entry): &(usize, &[u8])| {
+        (all_unused || *number > 0) && entry.iter().all(|b| *b == 0)
+    };
     let used = bytes.chunks_exact(LEN).enumerate();
     let used = used.take_while(|entry| !is_unused(entry));
     Ok(used

@@ -146,3 +146,23 @@ fn a_torn_end_is_told_from_damage_in_the_middle() {
     );
     assert!(of(last)[0].what.contains("a write cut off"), "{findings:?}");
 }
+
+#[test]
+fn an_index_that_was_made_larger_ahead_of_need_is_sound() {
+    let kit = sound();
+    for (path, len) in files(kit.vfs()) {
+        let index = path
+            .extension()
+            .is_some_and(|e| e == "index" || e == "timeindex");
+        if index {
+            let file = kit.vfs().open(&path, OpenMode::Write).unwrap();
+            file.set_len(len + 240).unwrap();
+        }
+    }
+    assert_eq!(findings(kit.vfs()).1, []);
+    let empty = Path::new(DIR).join("00000000000000000000.index");
+    let file = kit.vfs().open(&empty, OpenMode::Write).unwrap();
+    file.set_len(0).unwrap();
+    file.set_len(240).unwrap();
+    assert_eq!(findings(kit.vfs()).1, []);
+}
