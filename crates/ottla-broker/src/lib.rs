@@ -12,6 +12,7 @@ mod gate;
 mod groups;
 mod handlers;
 mod interest;
+mod leaving;
 mod limits;
 mod listener;
 mod local;

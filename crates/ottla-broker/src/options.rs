@@ -1,6 +1,6 @@
 //! What a broker is started with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_log::vfs::{MemVfs, RealVfs, Vfs};
@@ -59,6 +59,14 @@ pub enum Storage {
 }
 
 impl Storage {
+    /// The directory, where it outlives the broker.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::InMemory => None,
+            Self::Dir(dir) | Self::Vfs(_, dir) => Some(dir),
+        }
+    }
+
     /// The file system and the directory in it.
     pub(crate) fn open(&self) -> (Arc<dyn Vfs>, PathBuf) {
         match self {

@@ -9,6 +9,7 @@ use ottla_log::{CloseReport, FlushMode, RecoveryReport, Store};
 
 use crate::core::BrokerCore;
 use crate::flusher::Flusher;
+use crate::leaving;
 use crate::listener::AcceptSocket;
 use crate::runtime;
 use crate::stop::Stopper;
@@ -168,6 +169,9 @@ impl RunningBroker {
 
 impl Drop for RunningBroker {
     fn drop(&mut self) {
+        if let Some(dir) = &self.dir {
+            leaving::leave(dir, &self.store);
+        }
         self.stopper.abandon();
         self.sockets.iter().for_each(|socket| socket.close());
     }

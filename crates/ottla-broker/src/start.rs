@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_log::{OpenError, Store, StoreOptions, World};
@@ -19,11 +20,12 @@ use crate::flusher::Flusher;
 use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
+use crate::leaving;
 use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
 use crate::log_gate::LogGate;
 use crate::maintenance;
 use crate::metadata::{Metadata, MetadataError};
-use crate::options::{BrokerOptions, Storage};
+use crate::options::BrokerOptions;
 use crate::partitions::Partitions;
 use crate::running::RunningBroker;
 use crate::runtime::Runtime;
@@ -92,6 +94,29 @@ fn open(
     })
 }
 
+/// Opens everything; where a broker of this process is just letting go of the data directory, once
+/// it has.
+async fn open_once_free(
+    runtime: &Arc<Runtime>,
+    options: &BrokerOptions,
+    timer: &Timer,
+) -> Result<Opened, StartError> {
+    let attempt = || {
+        let (options, runtime, timer) = (options.clone(), Arc::clone(runtime), timer.clone());
+        let worker = Arc::clone(&runtime);
+        worker.spawn_blocking(move || open(&options, &runtime, &timer))
+    };
+    let opened = attempt().await.unwrap_or(Err(StartError::Panicked));
+    match (&opened, options.storage.dir()) {
+        (Err(StartError::Open(OpenError::InUse { .. })), Some(dir))
+            if leaving::given_back(dir).await =>
+        {
+            attempt().await.unwrap_or(Err(StartError::Panicked))
+        }
+        _ => opened,
+    }
+}
+
 async fn assemble(
     runtime: Arc<Runtime>,
     mut options: BrokerOptions,
@@ -100,13 +125,11 @@ async fn assemble(
     // As in the settings file that Kafka comes with, where a broker is likely to be alone.
     options.config = options.config.or("group.initial.rebalance.delay.ms", "0");
     let timer = Timer::new(Arc::clone(&options.clock));
-    let (of_worker, its_timer, its_runtime) = (options.clone(), timer.clone(), runtime.clone());
-    let opened = runtime.spawn_blocking(move || open(&of_worker, &its_runtime, &its_timer));
     let Opened {
         listeners,
         store,
         metadata,
-    } = opened.await.unwrap_or(Err(StartError::Panicked))?;
+    } = open_once_free(&runtime, &options, &timer).await?;
     let flusher = Flusher::start(&store).map_err(StartError::Runtime)?;
     let (stopper, stop) = stop::pair();
     let (listeners, sockets): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
@@ -114,10 +137,7 @@ async fn assemble(
     let failing = stopper.clone();
     metadata.on_failure(move |_| failing.abandon());
     let flush = options.flush;
-    let dir = match &options.storage {
-        Storage::InMemory => None,
-        Storage::Dir(dir) | Storage::Vfs(_, dir) => Some(dir.clone()),
-    };
+    let dir = options.storage.dir().map(Path::to_path_buf);
     let core = core(
         &runtime,
         options,

@@ -105,7 +105,7 @@ struct Inner {
 /// Whether the store is open.
 enum Life {
     /// The directory is this store's.
-    Open(#[allow(dead_code)] DataDir),
+    Open(DataDir),
     /// The directory was given back.
     Closed(CloseReport),
 }
@@ -267,6 +267,19 @@ impl Store {
     /// first moment on. A second call answers the same.
     pub fn close(&self) -> CloseReport {
         self.inner.close()
+    }
+
+    /// Has `hook` called once the directory has been given back: when the store is closed, or the
+    /// last handle to it is gone. Replaces an earlier hook; called at once where it is closed.
+    pub fn on_release(&self, hook: impl FnOnce() + Send + 'static) {
+        let life = self.inner.life.read();
+        match &*life {
+            Life::Open(dir) => dir.on_release(Box::new(hook)),
+            Life::Closed(_) => {
+                drop(life);
+                hook();
+            }
+        }
     }
 
     /// The id of the cluster that the directory belongs to.

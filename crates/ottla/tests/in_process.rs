@@ -223,7 +223,7 @@ fn a_restart_keeps_every_durable_record() {
     let cluster = broker.cluster_id().to_owned();
     drop(broker);
 
-    let broker = start_once_free(&start_options(dir.path()));
+    let broker = start_options(dir.path()).start_blocking().unwrap();
     let topic = broker.topic("t").unwrap();
     assert_eq!(broker.cluster_id(), cluster);
     assert_eq!(values(&topic, 0), ["first", "second"]);
@@ -238,26 +238,13 @@ fn start_options(dir: &std::path::Path) -> ottla::BrokerBuilder {
     Broker::builder().data_dir(dir)
 }
 
-/// A dropped broker does not make its dropper wait, so its directory is free a moment later; the
-/// lock is the only thing that tells when.
-fn start_once_free(builder: &ottla::BrokerBuilder) -> Broker {
-    let mut last = None;
-    for _ in 0..500 {
-        match builder.clone().start_blocking() {
-            Ok(broker) => return broker,
-            Err(error) => last = Some(error),
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the directory or the port of a dropped broker is still taken: {last:?}");
-}
-
 #[test]
 fn a_dropped_broker_frees_its_port() {
     let broker = in_memory();
     let address = broker.bootstrap_servers().to_owned();
     drop(broker);
-    let again = start_once_free(&Broker::builder().in_memory().listen(&address));
+    let again = Broker::builder().in_memory().listen(&address);
+    let again = again.start_blocking().unwrap();
     assert_eq!(again.bootstrap_servers(), address);
 }
 

@@ -8,8 +8,11 @@
 //! `format` is written last: without it the directory was never used, and what an interrupted
 //! first start left is taken over. What is inside the partitions is not looked at here.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
 
 use crate::checkpoint::{self, MetaProperties};
 use crate::vfs::{FileLock, Vfs};
@@ -50,9 +53,36 @@ pub(super) struct DataDir {
     made: Vec<PathBuf>,
     is_new: bool,
     lock: FileLock,
+    /// Behind the lock: dropped after it.
+    released: Released,
+}
+
+/// Calls its hook when dropped.
+#[derive(Default)]
+struct Released {
+    hook: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        if let Some(hook) = self.hook.get_mut().take() {
+            hook();
+        }
+    }
+}
+
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Released").finish_non_exhaustive()
+    }
 }
 
 impl DataDir {
+    /// Has `hook` called once the directory has been given back, in place of an earlier one.
+    pub(super) fn on_release(&self, hook: Box<dyn FnOnce() + Send>) {
+        *self.released.hook.lock() = Some(hook);
+    }
+
     /// Takes the data directory `dir`, or makes it.
     pub(super) fn claim(
         world: &World,
@@ -190,6 +220,7 @@ impl At<'_> {
             made: Vec::new(),
             is_new: false,
             lock,
+            released: Released::default(),
         })
     }
 
@@ -252,6 +283,7 @@ impl At<'_> {
                 made,
                 is_new: true,
                 lock,
+                released: Released::default(),
             }),
             // Whoever else is just making it keeps what is there.
             Err(e @ OpenError::InUse { .. }) => Err(e),

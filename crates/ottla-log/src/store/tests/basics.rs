@@ -1,5 +1,8 @@
 //! One store, one thread, nothing goes wrong.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::kit::{
     DIR, append, id, image, log, log_options, maintain, next, open, open_with, os, record, small,
     texts, topic, world, written,
@@ -142,6 +145,33 @@ fn a_deleted_log_is_gone_and_its_name_is_free() {
     let store = open(&vfs);
     let second = store.log("t", log_options(Some(topic(2)))).unwrap();
     assert_eq!(texts(&second), ["new"]);
+}
+
+#[test]
+fn who_waits_for_the_directory_is_told_when_it_is_free() {
+    let vfs = MemVfs::new();
+    let told = Arc::new(AtomicUsize::new(0));
+    let tell = |store: &Store| {
+        let (told, vfs) = (Arc::clone(&told), vfs.clone());
+        store.on_release(move || {
+            drop(open(&vfs));
+            told.fetch_add(1, Ordering::Relaxed);
+        });
+    };
+    let store = open(&vfs);
+    let log = store.log("t", log_options(None)).unwrap();
+    tell(&store);
+    drop(store);
+    assert_eq!(told.load(Ordering::Relaxed), 0, "a log keeps its store");
+    drop(log);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+
+    let store = open(&vfs);
+    tell(&store);
+    store.close();
+    assert_eq!(told.load(Ordering::Relaxed), 2);
+    tell(&store);
+    assert_eq!(told.load(Ordering::Relaxed), 3, "it is free already");
 }
 
 #[test]
