@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_log::Entropy;
 use ottla_partition::BrokerId;
@@ -25,6 +26,9 @@ use crate::session::Session;
 use crate::stop::Stop;
 use crate::timer::Timer;
 use crate::trace::{RequestTrace, Trace};
+
+/// How long after a clean stop logs are left alone that nobody asks for.
+const OPEN_AFTER: Duration = Duration::from_secs(30);
 
 /// One running broker.
 pub(crate) struct BrokerCore {
@@ -138,9 +142,21 @@ impl BrokerCore {
         &self.groups
     }
 
-    /// Opens, one after the other, the logs whose tails a crash left unchecked; a request for one
-    /// does not wait for its turn.
-    pub(crate) async fn open_pending(&self, mut stop: Stop) {
+    /// Opens, one after the other, the logs that were there at start: at once those whose tails a
+    /// crash left unchecked, and after a clean stop a while later, so that retention reaches what
+    /// nobody asks for. A request for one does not wait for its turn.
+    pub(crate) async fn open_pending(&self, mut stop: Stop, clean: bool) {
+        if self.partitions.unopened().is_empty() {
+            return;
+        }
+        if clean {
+            let rested = self.timer.until(self.timer.after(OPEN_AFTER));
+            tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                () = rested => {}
+            }
+        }
         for id in self.partitions.unopened() {
             let image = self.metadata.image();
             let Some(topic) = image.topic(id.topic().as_str()) else {

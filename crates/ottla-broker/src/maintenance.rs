@@ -1,9 +1,8 @@
 //! Calls the store's background work when it is due, and never otherwise.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ottla_log::{MaintenanceAlarm, Store};
+use ottla_log::{MaintenanceAlarm, Store, Timestamp};
 use tokio::sync::Notify;
 
 use crate::partitions::Partitions;
@@ -48,14 +47,8 @@ async fn of_store(runtime: &Runtime, store: &Store, timer: &Timer, mut stop: Sto
         }
         let sleep = async {
             match done.next {
-                Some(next) => {
-                    let wait = next
-                        .get()
-                        .saturating_sub(timer.now().get())
-                        .max(1)
-                        .unsigned_abs();
-                    timer.until(timer.after(Duration::from_millis(wait))).await;
-                }
+                // Never at once: a step that is due and does nothing must not spin.
+                Some(next) => timer.until(timer.at_wall(next.max(soon(timer)))).await,
                 None => std::future::pending().await,
             }
         };
@@ -67,4 +60,8 @@ async fn of_store(runtime: &Runtime, store: &Store, timer: &Timer, mut stop: Sto
         }
     }
     store.set_alarm(None);
+}
+
+fn soon(timer: &Timer) -> Timestamp {
+    timer.now().get().saturating_add(1).into()
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ottla_log::{
     AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend, LeaderEpoch, Log,
-    LogId, LogObserver, Offset, ReadError, StorageError, Timestamp, TopicId, ValidBatches,
+    LogId, LogObserver, Maintenance, Offset, ReadError, StorageError, Timestamp, TopicId,
+    ValidBatches,
 };
 use ottla_partition::metadata::Partition as Registration;
 use ottla_partition::partition::{
@@ -112,6 +113,9 @@ impl Partition {
             replica.durable(now, partition.log.ends().durable);
             replica.registered(now, registration);
         });
+        partition.log.committed(Offset::new(
+            partition.high_watermark.load(Ordering::Acquire),
+        ));
         partition
     }
 
@@ -254,8 +258,9 @@ impl Partition {
         low
     }
 
-    /// Files of segments left the log and are to go.
-    pub(crate) fn left_files(&self) {
+    /// There may be something to do for the log right now: files of segments are to go, or its
+    /// settings changed.
+    pub(crate) fn needs_upkeep(&self) {
         self.is_looked_after.store(true, Ordering::Relaxed);
         self.look_after(Upkeep::plan);
     }
@@ -266,9 +271,25 @@ impl Partition {
         }
     }
 
-    /// Nothing of the log is due before its next append.
-    pub(crate) fn left_alone(&self) {
+    /// A log that was just opened may have held what it has for long.
+    pub(crate) fn opened(&self) {
+        let ends = self.log.ends();
+        if ends.end > Offset::ZERO && !self.is_looked_after.swap(true, Ordering::Relaxed) {
+            self.look_after(Upkeep::appended);
+        }
+    }
+
+    /// One step of the log's upkeep.
+    pub(crate) fn maintain(&self, now: Timestamp) -> Result<Maintenance, StorageError> {
+        // An append that comes from here on may give reason to look again.
         self.is_looked_after.store(false, Ordering::Relaxed);
+        let before = self.log.ends().start;
+        let done = self.log.maintain(now);
+        let start = self.log.ends().start;
+        if start > before {
+            self.start_moved(start);
+        }
+        done
     }
 
     /// The cluster registered the partition anew.
@@ -338,6 +359,11 @@ impl Partition {
             }
         }
         drop(driven);
+        if moved {
+            // Before anybody is answered, who may count on what is committed.
+            let high_watermark = self.high_watermark.load(Ordering::Acquire);
+            self.log.committed(Offset::new(high_watermark));
+        }
         for ((gate, place), result) in answers {
             gate.settle(
                 place,

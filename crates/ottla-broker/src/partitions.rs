@@ -189,6 +189,7 @@ impl Partitions {
             &self.upkeep,
         );
         shard.insert(key, Arc::clone(&partition));
+        partition.opened();
         Ok(partition)
     }
 
@@ -266,6 +267,7 @@ impl Partitions {
                 let config = self.view(image).topic_config(topic.name.as_str());
                 partition.log().set_config(config.log_config(self.draw()));
                 partition.configure(self.replica_config(image, &config));
+                partition.needs_upkeep();
             }
         }
     }

@@ -147,10 +147,11 @@ async fn assemble(
         metadata,
     );
     let tasks = Tasks::default();
-    if !store.was_clean() {
-        let (checked, until) = (Arc::clone(&core), stop.clone());
-        tasks.spawn(&runtime, async move { checked.open_pending(until).await });
-    }
+    let (opened, until, clean) = (Arc::clone(&core), stop.clone(), store.was_clean());
+    tasks.spawn(
+        &runtime,
+        async move { opened.open_pending(until, clean).await },
+    );
     coordinate(&core, &tasks, &stop);
     let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
     let maintained = maintenance::run(runtime.clone(), Arc::clone(core.partitions()), timer, stop);

@@ -69,6 +69,15 @@ impl Timer {
         Deadline(monotonic)
     }
 
+    /// The moment when the wall clock will show `at`. A clock that is advanced meanwhile makes it
+    /// too early, never too late.
+    pub(crate) fn at_wall(&self, at: Timestamp) -> Deadline {
+        let monotonic = self.clock.monotonic();
+        let wait = at.get().saturating_sub(self.clock.now().get());
+        let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
+        Deadline(monotonic.saturating_add(wait))
+    }
+
     /// Returns at `deadline`.
     pub(crate) async fn until(&self, deadline: Deadline) {
         loop {

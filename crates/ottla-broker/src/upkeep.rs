@@ -1,9 +1,9 @@
-//! Looks after the open logs: ends segments by age, forgets idle producers, removes files of
-//! deleted segments. Each log says when it is due again, and nothing wakes up before.
+//! Looks after the open logs: ends segments by age, lets old ones go, forgets idle producers,
+//! removes files of deleted segments. Each log says when it is due again, or is looked at some
+//! time after its next append; nothing wakes up before.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use ottla_log::{Maintenance, Timestamp, TopicId};
 use parking_lot::Mutex;
@@ -14,9 +14,9 @@ use crate::runtime::Runtime;
 use crate::stop::Stop;
 use crate::timer::Timer;
 
-/// How long after its first append a log is looked at first. Nothing is due sooner, and a burst
-/// of first appends is not slowed down.
-const FIRST_MS: i64 = 60_000;
+/// How long after it was opened or appended to a log is looked at, unless Kafka would look for
+/// old segments more often: a burst of appends is not slowed down.
+const APPENDED_MS: i64 = 60_000;
 /// When a log is looked at again whose upkeep failed.
 const RETRY_MS: i64 = 600_000;
 
@@ -38,9 +38,11 @@ struct Plan {
 type Key = (TopicId, i32);
 
 impl Upkeep {
-    /// Looks at a log some time after its first append.
+    /// Looks at a log some time after an append, the first since it was looked at.
     pub(crate) fn appended(&self, partition: &Arc<Partition>, now: Timestamp) {
-        self.plan(partition, now.get().saturating_add(FIRST_MS).into());
+        let interval = partition.log().retention_check_interval().as_millis();
+        let wait = i64::try_from(interval).map_or(APPENDED_MS, |ms| ms.min(APPENDED_MS));
+        self.plan(partition, now.get().saturating_add(wait).into());
     }
 
     /// Looks at a log at `at`, or when it is planned already if that is sooner.
@@ -88,7 +90,7 @@ impl Upkeep {
 
     async fn look_after(&self, runtime: &Runtime, timer: &Timer, partition: Arc<Partition>) {
         let (worker, now) = (Arc::clone(&partition), timer.now());
-        let step = runtime.spawn_blocking(move || worker.log().maintain(now));
+        let step = runtime.spawn_blocking(move || worker.maintain(now));
         let next = match step.await {
             Ok(Ok(Maintenance { more: true, .. })) => Some(now),
             Ok(Ok(Maintenance { next, .. })) => next,
@@ -99,9 +101,8 @@ impl Upkeep {
             // A bug; the next append plans it again.
             Err(_) => None,
         };
-        match next {
-            Some(at) => self.plan(&partition, at),
-            None => partition.left_alone(),
+        if let Some(at) = next {
+            self.plan(&partition, at);
         }
     }
 }
@@ -135,7 +136,5 @@ async fn until(timer: &Timer, at: Option<Timestamp>) {
     let Some(at) = at else {
         return std::future::pending().await;
     };
-    let wait = at.get().saturating_sub(timer.now().get());
-    let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
-    timer.until(timer.after(wait)).await;
+    timer.until(timer.at_wall(at)).await;
 }

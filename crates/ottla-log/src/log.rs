@@ -27,6 +27,7 @@ mod recall;
 mod records;
 mod recover;
 mod replay;
+mod retention;
 mod roll;
 mod seam;
 mod slice;

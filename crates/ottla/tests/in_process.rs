@@ -6,9 +6,12 @@
     reason = "all threads start before one is waited for; a test fails by a panic"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use ottla::vfs::{MemVfs, Vfs};
 
 use ottla::{
     AppendError, AppendOptions, Broker, Clock as _, Condition, CreateTopicError, Durability,
@@ -20,7 +23,15 @@ fn in_memory() -> Broker {
 }
 
 fn values(topic: &Topic, partition: i32) -> Vec<String> {
-    let read = topic.read_blocking(partition, Offset::ZERO, Isolation::ReadCommitted);
+    values_in(topic, partition, Offset::ZERO)
+}
+
+fn values_from(topic: &Topic, from: i64) -> Vec<String> {
+    values_in(topic, 0, Offset::new(from))
+}
+
+fn values_in(topic: &Topic, partition: i32, from: Offset) -> Vec<String> {
+    let read = topic.read_blocking(partition, from, Isolation::ReadCommitted);
     let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
     let value = |record: Result<ottla::OwnedRecord, ReadError>| record.unwrap().value.unwrap();
     read.unwrap().into_iter().map(|r| text(&value(r))).collect()
@@ -234,7 +245,7 @@ fn a_restart_keeps_every_durable_record() {
     );
 }
 
-fn start_options(dir: &std::path::Path) -> ottla::BrokerBuilder {
+fn start_options(dir: &Path) -> ottla::BrokerBuilder {
     Broker::builder().data_dir(dir)
 }
 
@@ -266,4 +277,54 @@ fn a_test_clock_stamps_the_records() {
         .map(|r| r.unwrap().timestamp.get())
         .collect();
     assert_eq!(times, [before.get(), before.get() + 3_600_000]);
+}
+
+/// Whether a segment file of the first partition of `t` is there, under whatever name.
+fn has_segments(vfs: &MemVfs) -> bool {
+    let names = vfs.list(Path::new("data/kafka/t-0")).unwrap_or_default();
+    names.iter().any(|entry| entry.name.contains(".log"))
+}
+
+#[test]
+fn a_week_passes_and_old_records_go() {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let clock = TestClock::frozen();
+    let vfs = MemVfs::new().with_clock(Arc::new(clock.clone()));
+    let start = || {
+        let builder = Broker::builder().vfs(Arc::new(vfs.clone()), "data");
+        let builder = builder.clock(Arc::new(clock.clone())).without_listener();
+        builder.start_blocking().unwrap()
+    };
+    let broker = start();
+    let topic = broker.create_topic_blocking(NewTopic::new("t")).unwrap();
+    for value in ["a", "b", "c"] {
+        append(&topic, 0, value);
+    }
+    clock.advance(WEEK);
+    append(&topic, 0, "keeps the others company: they share a segment");
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(values(&topic, 0).len(), 4);
+    clock.advance(WEEK);
+    while topic.ends_blocking(0).unwrap().start != Offset::new(4) {
+        thread::yield_now();
+    }
+    while has_segments(&vfs) {
+        clock.advance(Duration::from_secs(60));
+        thread::yield_now();
+    }
+    assert_eq!(append(&topic, 0, "d"), Offset::new(5));
+    assert_eq!(values_from(&topic, 4), ["d"]);
+    assert!(broker.shutdown_blocking().clean);
+
+    // What nobody asks for after a restart grows old, too.
+    clock.advance(WEEK);
+    assert!(has_segments(&vfs));
+    let broker = start();
+    while has_segments(&vfs) {
+        clock.advance(Duration::from_secs(300));
+        thread::yield_now();
+    }
+    let topic = broker.topic("t").unwrap();
+    let ends = topic.ends_blocking(0).unwrap();
+    assert_eq!((ends.start, ends.end), (Offset::new(5), Offset::new(5)));
 }

@@ -94,7 +94,7 @@ async fn delete(
     }
     if to > view.start {
         cut(context, &partition, to).await?;
-        partition.left_files();
+        partition.needs_upkeep();
     }
     Ok(partition.start_moved(to.max(view.start)))
 }

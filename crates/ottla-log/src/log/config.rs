@@ -54,6 +54,14 @@ pub struct LogConfig {
     pub compression: Option<Compression>,
     /// Whether `cleanup.policy` has `compact`: each of a client's records needs a key.
     pub compacted: bool,
+    /// `retention.ms`, where `cleanup.policy` has `delete`: how old a segment's newest record may
+    /// become before the segment goes; none keeps it for ever.
+    pub retention_ms: Option<Duration>,
+    /// `retention.bytes`, where `cleanup.policy` has `delete`: how large the log may be before its
+    /// oldest segments go; none for no bound.
+    pub retention_bytes: Option<u64>,
+    /// `log.retention.check.interval.ms`: how often is looked for such segments at most.
+    pub retention_check_interval: Duration,
     /// `file.delete.delay.ms`: how long a removed segment's files stay on disk.
     pub file_delete_delay: Duration,
     /// `producer.id.expiration.ms`: how long a producer is remembered after its last batch.
@@ -76,6 +84,9 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 60 * 60 * 1000,
             compression: None,
             compacted: false,
+            retention_ms: None,
+            retention_bytes: None,
+            retention_check_interval: Duration::from_secs(5 * 60),
             file_delete_delay: Duration::from_secs(60),
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             flush: None,

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use super::config::{FlushMode, LogConfig};
 use super::ends::{Ends, EndsCell};
 use super::health::{Gone, Health};
 use super::observe::Observers;
+use super::retention::Look;
 use super::seam::{Checkpoints, FlushTarget, LogShared};
 use crate::epoch_cache::LeaderEpochCache;
 use crate::producer_state::ProducerState;
@@ -38,6 +39,8 @@ pub(crate) struct LogCore {
     pub(super) health: Health,
     /// Replaced as a whole, so that a reader keeps what it found.
     pub(super) segments: ArcSwap<Segments>,
+    /// Everything below is committed; -1 where nobody says, as for a log without replicas.
+    pub(super) high_watermark: AtomicI64,
     /// Counts truncations; a reader that copied bytes while it rose copies again.
     pub(super) truncations: AtomicU64,
     pub(super) appender: Mutex<Appender>,
@@ -65,6 +68,8 @@ pub(super) struct Appender {
     pub(super) rolled_at: Option<Timestamp>,
     /// The largest timestamp of the active segment's first batch, once known.
     pub(super) first_timestamp: Option<Timestamp>,
+    /// The last look for segments that are too old or too many.
+    pub(super) retained: Option<Look>,
 }
 
 /// What syncing the log's files has achieved.
@@ -123,6 +128,7 @@ impl LogCore {
             me: Weak::clone(me),
             health: Health::new(parts.corrupt),
             segments: ArcSwap::from_pointee(parts.segments),
+            high_watermark: AtomicI64::new(-1),
             truncations: AtomicU64::new(0),
             appender: Mutex::new(Appender {
                 config: parts.config,
@@ -131,6 +137,7 @@ impl LogCore {
                 noted: parts.noted,
                 rolled_at: None,
                 first_timestamp: None,
+                retained: None,
             }),
             syncing: Mutex::new(Syncing {
                 recovery_point: parts.ends.durable,
@@ -175,9 +182,12 @@ impl LogCore {
         segments.iter().map(|segment| segment.extent().size).sum()
     }
 
-    /// Replaces the settings; those of segments count from the next segment on.
+    /// Replaces the settings; those of segments count from the next segment on, those of
+    /// retention with the next [`LogCore::maintain`].
     pub(crate) fn set_config(&self, config: LogConfig) {
-        self.appender.lock().config = config;
+        let mut appender = self.appender.lock();
+        appender.config = config;
+        appender.retained = None;
     }
 
     /// The latest leader epoch; `None` before the first.
@@ -202,13 +212,19 @@ impl LogCore {
         epochs.dirty |= epochs.cache.assign(epoch, start);
     }
 
-    /// Everything below `high_watermark` is committed: transactions whose end lies below it are
-    /// decided, and no longer hold back the first unstable offset.
+    /// Everything below `high_watermark` is committed, and may be removed: transactions whose end
+    /// lies below it are decided, and no longer hold back the first unstable offset.
     pub(crate) fn committed(&self, high_watermark: Offset) {
+        self.high_watermark
+            .fetch_max(high_watermark.get(), Ordering::AcqRel);
         if self.ends().first_unstable.is_none() {
             return;
         }
-        let mut appender = self.appender.lock();
+        // Whoever tells may be at work for an appender that waits for a flush round; then the next
+        // one who tells does it.
+        let Some(mut appender) = self.appender.try_lock() else {
+            return;
+        };
         appender.producers.release(high_watermark);
         let first_unstable = appender.producers.first_unstable();
         self.ends

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::append::{Appended, Condition, LeaderAppend};
 use super::config::LogConfig;
@@ -254,7 +255,9 @@ impl Log {
     }
 
     /// Everything below `high_watermark` is committed: transactions whose end lies below it are
-    /// decided, and no longer hold back [`Ends::first_unstable`].
+    /// decided, and no longer hold back [`Ends::first_unstable`]. Once this was called,
+    /// retention takes nothing out of the log at or above the largest high watermark; before, it
+    /// goes by the durable end.
     pub fn committed(&self, high_watermark: Offset) {
         self.core.committed(high_watermark);
     }
@@ -282,14 +285,22 @@ impl Log {
         self.core.set_config(config);
     }
 
+    /// How often [`Log::maintain`] looks for old segments at most.
+    #[must_use]
+    pub fn retention_check_interval(&self) -> Duration {
+        self.core.appender.lock().config.retention_check_interval
+    }
+
     /// The bytes of all segments.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.core.size_bytes()
     }
 
-    /// One bounded step of work that no append waits for: ends a segment by time, deletes the
-    /// files of segments that left the log.
+    /// One bounded step of work that no append waits for: ends a segment by time, lets old
+    /// segments go ([`LogConfig::retention_ms`], [`LogConfig::retention_bytes`]), deletes the
+    /// files of segments that left the log. Says when there will be something to do; an append may
+    /// make it sooner.
     ///
     /// # Errors
     /// The disk failed.

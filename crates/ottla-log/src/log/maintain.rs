@@ -1,5 +1,5 @@
-//! Work that no append waits for, in bounded steps: rolls by time, deletes files, forgets
-//! producers.
+//! Work that no append waits for, in bounded steps: rolls by time, lets old segments go, deletes
+//! files, forgets producers.
 
 use std::sync::atomic::Ordering;
 
@@ -9,6 +9,8 @@ use crate::{StorageError, Timestamp};
 
 /// How often producers are looked through that may have been idle for long.
 const EXPIRY_INTERVAL_MS: i64 = 10 * 60 * 1000;
+/// How many segments one step renames at most.
+const REMOVALS_PER_STEP: usize = 16;
 
 impl LogCore {
     /// One bounded step of work that no append waits for.
@@ -17,13 +19,18 @@ impl LogCore {
             return Ok(Maintenance::default());
         }
         let (rolled, roll_due) = self.roll_if_old(now)?;
-        let more = rolled || self.mark_removed(now)? || self.delete_one(now)?;
+        let retained = self.retain(now)?;
+        let more = rolled || retained.more || self.mark_removed(now)? || self.delete_one(now)?;
         let expiry = self.expire_producers(now);
         let pending = self.pending.lock();
         let deletions = pending.deleted.iter().map(|(due, _)| *due);
         Ok(Maintenance {
             more,
-            next: deletions.chain(expiry).chain(roll_due).min(),
+            next: deletions
+                .chain(expiry)
+                .chain(roll_due)
+                .chain(retained.next)
+                .min(),
         })
     }
 
@@ -39,7 +46,7 @@ impl LogCore {
         (appender.producers.len() > 0).then(|| again.into())
     }
 
-    /// Gives the files of segments that left the log the suffix of deleted ones.
+    /// Gives the files of some segments that left the log the suffix of deleted ones.
     fn mark_removed(&self, now: Timestamp) -> Result<bool, StorageError> {
         if self.pending.lock().removed.is_empty() {
             return Ok(false);
@@ -51,18 +58,26 @@ impl LogCore {
             .settle(&self.target(), self.ends().end)
             .map_err(|e| (*e).clone())?;
         let _syncing = self.syncing.lock();
+        // What the removed batches told of producers is in a snapshot by now, or is made so.
+        match self.write_snapshots().and_then(|()| self.sync_names()) {
+            // A full device gets space by this very removal.
+            Err(StorageError::NoSpace { .. }) => {}
+            written => written?,
+        }
         let delay = appender.config.file_delete_delay.as_millis();
         let due = now
             .get()
             .saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
-        let removed = std::mem::take(&mut self.pending.lock().removed);
         self.names_dirty.store(true, Ordering::Release);
-        for segment in &removed {
+        for _ in 0..REMOVALS_PER_STEP {
+            let Some(segment) = self.pending.lock().removed.first().cloned() else {
+                break;
+            };
             segment.remove()?;
+            let mut pending = self.pending.lock();
+            pending.removed.remove(0);
+            pending.deleted.push((due.into(), segment));
         }
-        let mut pending = self.pending.lock();
-        let due = removed.into_iter().map(|segment| (due.into(), segment));
-        pending.deleted.extend(due);
         Ok(true)
     }
 

@@ -92,7 +92,11 @@ impl LogCore {
 
     /// Ends the active segment and begins a new one at `base`. The old one's index files, the
     /// snapshot of the producers and the syncs are left to the background.
-    fn roll(&self, appender: &mut Appender, base: Offset) -> Result<Arc<Segment>, StorageError> {
+    pub(super) fn roll(
+        &self,
+        appender: &mut Appender,
+        base: Offset,
+    ) -> Result<Arc<Segment>, StorageError> {
         let active = self.active();
         let rules = Self::index_rules(&appender.config);
         let next = Segment::new(&self.shared, &self.dir, base, rules, Origin::Fresh);
@@ -132,7 +136,9 @@ impl LogCore {
         let rolled_at = *appender.rolled_at.get_or_insert(now);
         let due = rolled_at.get().saturating_add(time_max(&appender));
         if now.get() <= due {
-            return Ok((false, Some(due.saturating_add(1).into())));
+            // The end of time needs no timer.
+            let at = due.checked_add(1).map(Timestamp::new);
+            return Ok((false, at));
         }
         self.roll(&mut appender, extent.next)?;
         Ok((true, None))

@@ -121,7 +121,7 @@ impl LogCore {
         self.write_epochs()
     }
 
-    fn write_snapshots(&self) -> Result<(), StorageError> {
+    pub(super) fn write_snapshots(&self) -> Result<(), StorageError> {
         loop {
             let Some((offset, bytes)) = self.pending.lock().snapshots.first().cloned() else {
                 return Ok(());

@@ -129,6 +129,12 @@ impl LogCore {
         if to <= ends.start {
             return Ok(ends.start);
         }
+        self.start_at(&mut appender, to);
+        Ok(to)
+    }
+
+    /// Moves the log start up to `to`, and takes whole segments below it out of the log.
+    pub(super) fn start_at(&self, appender: &mut Appender, to: Offset) {
         self.ends.update(|ends| ends.start = to);
         self.shared.flusher.started(&self.target(), to);
         {
@@ -143,7 +149,6 @@ impl LogCore {
             self.pending.lock().removed.extend_from_slice(gone);
             self.segments.store(Arc::new(stay.to_vec()));
         }
-        Ok(to)
     }
 
     fn check_cuttable(&self) -> Result<(), TruncateError> {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Segment;
-use crate::StorageError;
 use crate::log::dir::{self, file_in};
 use crate::log::handles::Held;
 use crate::vfs::{File, Mapping, OpenMode};
+use crate::{StorageError, Timestamp};
 
 /// What a segment holds open.
 #[derive(Debug, Default)]
@@ -55,6 +55,14 @@ impl Segment {
         } else {
             path
         }
+    }
+
+    /// When the `.log` file was last written; never, where it is not there.
+    pub(crate) fn modified(&self) -> Result<Timestamp, StorageError> {
+        let path = self.path_of(dir::LOG);
+        let stat = self.shared.vfs.stat(&path);
+        let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
+        Ok(stat.map_or(Timestamp::NONE, |stat| stat.modified))
     }
 
     /// The `.log` file. Who holds it reads on, whatever becomes of the file's name.

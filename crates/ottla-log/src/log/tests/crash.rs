@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::log::kit::{Kit, at, batch};
-use crate::log::{Bound, Known, LeaderAppend, LogCore};
+use crate::log::kit::{Kit, at, batch, small};
+use crate::log::{Bound, Known, LeaderAppend, LogConfig, LogCore};
 use crate::vfs::{CrashPoints, MemVfs, Vfs};
 use crate::{BatchOptions, LeaderEpoch, Offset, StorageError};
 
@@ -264,6 +265,49 @@ fn truncates() {
         },
         |image, notes: &Notes, _| check(&image, notes),
     );
+}
+
+#[test]
+fn lets_old_segments_go() {
+    let keeping = |ms| LogConfig {
+        retention_ms: Some(Duration::from_millis(ms)),
+        ..small()
+    };
+    let checked = CrashPoints::new(empty()).torn(6).run(
+        |vfs, notes| {
+            let mut work = Work::new(vfs, notes)?;
+            for n in 0..24 {
+                work.append(value(n))?;
+            }
+            work.flush()?;
+            work.log.set_config(keeping(1000));
+            // The records are of 1,000: all of them go, the active segment too.
+            for now in [2000, 2001, 62_001, 62_001, 62_001, 62_001] {
+                work.maintain(now)?;
+            }
+            for n in 24..40 {
+                work.append(value(n))?;
+            }
+            work.log.set_config(LogConfig {
+                retention_bytes: Some(1000),
+                ..small()
+            });
+            work.maintain(63_000)?;
+            work.flush()?;
+            for now in [64_000, 130_000, 130_000] {
+                work.log.set_config(LogConfig {
+                    retention_bytes: Some(1000),
+                    ..small()
+                });
+                work.maintain(now)?;
+            }
+            assert!(work.log.ends().start > Offset::new(24));
+            work.append(value(40))?;
+            work.flush()
+        },
+        |image, notes: &Notes, _| check(&image, notes),
+    );
+    assert!(checked > 500, "{checked}");
 }
 
 #[test]

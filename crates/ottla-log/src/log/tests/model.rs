@@ -43,6 +43,8 @@ enum Step {
     Flush,
     Wait(i64),
     Maintain,
+    /// Segments go that are older than this.
+    Retain(u64),
     CloseFiles,
     Reopen,
     Kill,
@@ -71,6 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Flush),
         1 => (0_i64..400).prop_map(Step::Wait),
         2 => Just(Step::Maintain),
+        1 => (0_u64..2500).prop_map(Step::Retain),
         1 => Just(Step::CloseFiles),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
@@ -262,6 +265,7 @@ impl World {
             }
             Step::Wait(millis) => self.now += millis,
             Step::Maintain => while self.log.maintain(at(self.now)).unwrap().more {},
+            Step::Retain(age) => self.retain(age),
             Step::CloseFiles => {
                 self.kit.shared.handles.sweep();
                 self.kit.shared.handles.sweep();
@@ -274,6 +278,35 @@ impl World {
             }
             Step::Time(time) => self.time(time),
         }
+    }
+
+    fn retain(&mut self, age: u64) {
+        let keeping = |retention_ms| LogConfig {
+            retention_ms,
+            ..config()
+        };
+        let durable = self.log.ends().durable.get();
+        self.log
+            .set_config(keeping(Some(Duration::from_millis(age))));
+        while self.log.maintain(at(self.now)).unwrap().more {}
+        self.log.set_config(keeping(None));
+        let start = self.log.ends().start.get();
+        assert!(self.start <= start && start <= durable.max(self.start));
+        let oldest = self.now - age as i64;
+        for batch in &self.batches {
+            let newest = batch.time + batch.values.len() as i64 - 1;
+            let gone = batch.base >= self.start && batch.base < start;
+            assert!(
+                !gone || newest < oldest,
+                "{batch:?} is not of before {oldest}"
+            );
+        }
+        let is_old = |batch: &ModelBatch| batch.time + (batch.values.len() as i64) <= oldest;
+        if self.batches.iter().all(is_old) && durable == self.end() && !self.batches.is_empty() {
+            let last = self.batches.last().map_or(0, ModelBatch::next);
+            assert!(start >= last, "all is old, and the log starts at {start}");
+        }
+        self.start = start;
     }
 
     fn skip(&mut self, producer: usize) {

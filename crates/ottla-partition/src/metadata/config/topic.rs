@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::def::{Check, ConfigDef, ConfigKind, Mark, Update};
-use super::reason::{NO_COMPACTION, NO_PREALLOCATION, NO_QUOTAS, NO_RETENTION, NO_TIERED_STORAGE};
+use super::reason::{NO_COMPACTION, NO_PREALLOCATION, NO_QUOTAS, NO_TIERED_STORAGE};
 use super::value::{ConfigValue, InvalidConfig};
 
 use Check::{Any, AtLeast, Between, Fraction, GzipLevel, ListOf, OneOf, ThrottledReplicas};
@@ -182,10 +182,10 @@ static TOPIC: &[ConfigDef] = &[
         "Tiered storage, which does not exist here: delete what was copied when it is turned off."),
     def("remote.storage.enable", Boolean, "false", Any, Effective,
         "Tiered storage, which does not exist here: true is refused."),
-    def("retention.bytes", Long, "-1", Any, Reported(NO_RETENTION),
+    def("retention.bytes", Long, "-1", Any, Effective,
         "How large a partition may grow before its oldest segments go; -1 for no bound. Needs \
          \"delete\" in cleanup.policy."),
-    def("retention.ms", Long, "604800000", AtLeast(-1), Reported(NO_RETENTION),
+    def("retention.ms", Long, "604800000", AtLeast(-1), Effective,
         "How long records are kept at least; -1 for ever. Needs \"delete\" in cleanup.policy."),
     def("segment.bytes", Int, "1073741824", AtLeast(1_048_576), Effective,
         "The size at which a new segment file begins."),

@@ -44,6 +44,8 @@ pub struct TopicConfig {
     pub retention_bytes: Option<u64>,
     /// `retention.ms`; `None` for ever.
     pub retention_ms: Option<i64>,
+    /// `log.retention.check.interval.ms`, the broker's.
+    pub retention_check_interval_ms: i64,
     /// `segment.bytes`.
     pub segment_bytes: u32,
     /// `segment.index.bytes`.
@@ -95,6 +97,11 @@ impl TopicConfig {
         config.timestamp_after_max_ms = self.message_timestamp_after_max_ms;
         config.compression = self.compression;
         config.compacted = self.cleanup.compact;
+        if self.cleanup.delete {
+            config.retention_ms = self.retention_ms.map(millis);
+            config.retention_bytes = self.retention_bytes;
+        }
+        config.retention_check_interval = millis(self.retention_check_interval_ms);
         config.file_delete_delay = millis(self.file_delete_delay_ms);
         config.flush = self.flush;
         config
@@ -161,6 +168,10 @@ impl ConfigView<'_> {
             min_insync_replicas: size("min.insync.replicas"),
             retention_bytes: u64::try_from(long("retention.bytes")).ok(),
             retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
+            retention_check_interval_ms: self
+                .broker("log.retention.check.interval.ms")
+                .number()
+                .unwrap_or_default(),
             segment_bytes: value("internal.segment.bytes")
                 .number()
                 .and_then(|n| u32::try_from(n).ok())
@@ -257,6 +268,20 @@ mod tests {
             "ends in time for compaction"
         );
         assert_eq!(compacted.retention_ms, None);
+        let week = Some(Duration::from_secs(604_800));
+        assert_eq!(plain.log_config(7).retention_ms, week);
+        let sized = config(
+            &[("cleanup.policy", "delete"), ("retention.bytes", "9")],
+            &[],
+        );
+        assert_eq!(sized.log_config(0).retention_bytes, Some(9));
+        for policy in ["compact", ""] {
+            let set = [("cleanup.policy", policy), ("retention.bytes", "9")];
+            let kept = config(&set, &[]).log_config(0);
+            assert_eq!((kept.retention_ms, kept.retention_bytes), (None, None));
+        }
+        let often = config(&[], &[("log.retention.check.interval.ms", "50")]).log_config(0);
+        assert_eq!(often.retention_check_interval, Duration::from_millis(50));
         let zstd = Compression {
             codec: Codec::Zstd,
             level: Some(-5),

@@ -3,8 +3,7 @@
 use super::{LONG_MAX, key};
 use crate::metadata::config::def::{Check, ConfigDef, ConfigKind, Mark, Update};
 use crate::metadata::config::reason::{
-    NO_COMPACTION, NO_PREALLOCATION, NO_RETENTION, NO_TIERED_STORAGE, ONE_DIRECTORY, OWN_FLUSHING,
-    OWN_THREADS,
+    NO_COMPACTION, NO_PREALLOCATION, NO_TIERED_STORAGE, ONE_DIRECTORY, OWN_FLUSHING, OWN_THREADS,
 };
 
 use Check::{Any, AtLeast, Between, DistinctNonEmpty, Fraction, GzipLevel, ListOf, OneOf};
@@ -99,18 +98,18 @@ pub(super) const LOG: &[ConfigDef] = &[
         "The default of the topic key message.timestamp.type."),
     key("log.preallocate", Boolean, Some("false"), Any, ClusterWide, Reported(NO_PREALLOCATION),
         "The default of the topic key preallocate."),
-    key("log.retention.bytes", Long, Some("-1"), Any, ClusterWide, Reported(NO_RETENTION),
+    key("log.retention.bytes", Long, Some("-1"), Any, ClusterWide, Effective,
         "The default of the topic key retention.bytes."),
     key("log.retention.check.interval.ms", Long, Some("300000"),
-        AtLeast(1), ReadOnly, Reported(NO_RETENTION),
+        AtLeast(1), ReadOnly, Effective,
         "How often logs are looked through for segments that are too old or too many."),
-    key("log.retention.hours", Int, Some("168"), Any, ReadOnly, Reported(NO_RETENTION),
+    key("log.retention.hours", Int, Some("168"), Any, ReadOnly, Effective,
         "The default of the topic key retention.ms, in hours; log.retention.minutes and \
          log.retention.ms come before it."),
-    key("log.retention.minutes", Int, None, Any, ReadOnly, Reported(NO_RETENTION),
+    key("log.retention.minutes", Int, None, Any, ReadOnly, Effective,
         "The default of the topic key retention.ms, in minutes; log.retention.ms comes before \
          it."),
-    key("log.retention.ms", Long, None, Any, ClusterWide, Reported(NO_RETENTION),
+    key("log.retention.ms", Long, None, Any, ClusterWide, Effective,
         "The default of the topic key retention.ms; where it is not set, log.retention.minutes \
          or log.retention.hours is."),
     key("log.roll.hours", Int, Some("168"), AtLeast(1), ReadOnly, Effective,
