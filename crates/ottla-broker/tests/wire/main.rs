@@ -257,7 +257,9 @@ fn deleted_records_leave_the_disk_when_their_time_has_come() {
     let mut options = BrokerOptions::new(Storage::Dir(dir.path().to_path_buf()));
     options.clock = Arc::new(clock.clone());
     let segment = ("log.segment.bytes".to_owned(), "1048576".to_owned());
-    options.config = BrokerConfig::new([segment]).unwrap().0;
+    // The records' own time is of long ago.
+    let retention = ("log.retention.ms".to_owned(), "-1".to_owned());
+    options.config = BrokerConfig::new([segment, retention]).unwrap().0;
     let (broker, address) = client::start_with(options);
     let mut client = Client::connect(address);
     let id = topic_id(&mut client, "cut");
