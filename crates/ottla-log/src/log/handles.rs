@@ -10,10 +10,6 @@ use std::sync::Weak;
 
 use parking_lot::Mutex;
 
-/// How many holders one call looks at, at most. Where most have unsynced writes, looking at all of
-/// them with each file that is opened would cost the square of their number.
-const LOOKS: usize = 16;
-
 /// What holds files open.
 pub(crate) trait Held: fmt::Debug + Send + Sync {
     /// Whether its files were used since the last call.
@@ -27,9 +23,18 @@ pub(crate) trait Held: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Handles {
     max: NonZeroUsize,
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
     /// Holders with open files, the next to look at in front (the clock algorithm: who was used
     /// since the last look goes to the back once more).
-    ring: Mutex<VecDeque<Weak<dyn Held>>>,
+    holders: VecDeque<Weak<dyn Held>>,
+    /// When there were so many, looking at all of them did not bring their number down: most had
+    /// unsynced writes. Doing so again for each file would cost the square of their number, so
+    /// there have to be notably more first.
+    in_vain: usize,
 }
 
 impl Handles {
@@ -37,38 +42,33 @@ impl Handles {
     pub(crate) fn new(max: NonZeroUsize) -> Self {
         Self {
             max,
-            ring: Mutex::new(VecDeque::new()),
+            ring: Mutex::default(),
         }
     }
 
     /// Notes that `held` opened its first file, and closes those of others where there are too
     /// many. Called without any lock of the holder's.
     pub(crate) fn opened(&self, held: Weak<dyn Held>) {
-        self.ring.lock().push_back(held);
-        self.trim();
+        let mut ring = self.ring.lock();
+        ring.holders.push_back(held);
+        let len = ring.holders.len();
+        if len > self.max.get() && len >= ring.in_vain + ring.in_vain / 8 {
+            ring.close(self.max);
+            let left = ring.holders.len();
+            ring.in_vain = if left > self.max.get() { left } else { 0 };
+        }
     }
 
     /// Closes files where there are too many: after a sync, which lets go of those it synced.
     pub(crate) fn trim(&self) {
         let mut ring = self.ring.lock();
-        for _ in 0..LOOKS {
-            if ring.len() <= self.max.get() {
-                break;
-            }
-            let Some(candidate) = ring.pop_front() else {
-                break;
-            };
-            if let Some(held) = candidate.upgrade()
-                && (held.take_used() || !held.release())
-            {
-                ring.push_back(candidate);
-            }
-        }
+        ring.in_vain = 0;
+        ring.close(self.max);
     }
 
     /// Closes every file that was not used since the last sweep, so that idle logs hold none.
     pub(crate) fn sweep(&self) {
-        self.ring.lock().retain(|candidate| {
+        self.ring.lock().holders.retain(|candidate| {
             candidate
                 .upgrade()
                 .is_some_and(|held| held.take_used() || !held.release())
@@ -77,14 +77,34 @@ impl Handles {
 
     /// How many holders have files open.
     pub(crate) fn len(&self) -> usize {
-        self.ring.lock().len()
+        self.ring.lock().holders.len()
+    }
+}
+
+impl Ring {
+    /// Closes files until there are no more than `max`, or everyone was looked at: the first look
+    /// takes the mark of being used.
+    fn close(&mut self, max: NonZeroUsize) {
+        for _ in 0..2 * self.holders.len() {
+            if self.holders.len() <= max.get() {
+                return;
+            }
+            let Some(candidate) = self.holders.pop_front() else {
+                return;
+            };
+            if let Some(held) = candidate.upgrade()
+                && (held.take_used() || !held.release())
+            {
+                self.holders.push_back(candidate);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
@@ -93,6 +113,7 @@ mod tests {
         used: AtomicBool,
         open: AtomicBool,
         dirty: AtomicBool,
+        looks: AtomicUsize,
     }
 
     impl Holder {
@@ -111,6 +132,7 @@ mod tests {
 
     impl Held for Holder {
         fn take_used(&self) -> bool {
+            self.looks.fetch_add(1, Ordering::Relaxed);
             self.used.swap(false, Ordering::Relaxed)
         }
 
@@ -169,5 +191,26 @@ mod tests {
         drop(b);
         handles.sweep();
         assert_eq!(handles.len(), 0);
+    }
+
+    #[test]
+    fn many_that_cannot_close_cost_no_square_of_looks() {
+        let handles = handles(8);
+        let holders: Vec<Arc<Holder>> = (0..4000).map(|_| Arc::default()).collect();
+        for holder in &holders {
+            holder.dirty.store(true, Ordering::Relaxed);
+            holder.open(&handles);
+        }
+        assert_eq!(handles.len(), 4000);
+        let looks: usize = holders
+            .iter()
+            .map(|h| h.looks.load(Ordering::Relaxed))
+            .sum();
+        assert!(looks < 40 * 4000, "{looks}");
+        for holder in &holders {
+            holder.dirty.store(false, Ordering::Relaxed);
+        }
+        handles.trim();
+        assert_eq!(handles.len(), 8);
     }
 }
