@@ -263,3 +263,6 @@ fn write<F: Field>(record: &F, number: i16, version: i16) -> Result<Bytes, Encod
     record.write(&mut out, Form::of(encoding(version)))?;
     Ok(out.freeze())
 }
+
+#[cfg(test)]
+mod tests;
