@@ -12,6 +12,8 @@ pub mod response;
 #[cfg(test)]
 mod scripts;
 mod shard;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod text;
 

@@ -208,4 +208,33 @@ impl GroupShard {
 }
 
 #[cfg(test)]
+impl GroupShard {
+    /// Checks what must be true between any two inputs.
+    pub(super) fn check(&self) {
+        for (id, soft) in &self.soft.groups {
+            let hard = self.hard.group(id);
+            soft.live
+                .check(hard.and_then(|hard| hard.metadata.as_ref()));
+            assert!(!soft.live.is_idle(), "{id:?} is let go when it is idle");
+        }
+        let pending = self
+            .soft
+            .groups
+            .values()
+            .map(|soft| soft.live.pending_count());
+        assert_eq!(self.soft.pending, pending.sum::<usize>());
+    }
+
+    /// Whether nothing is going on.
+    pub(super) fn is_idle(&self) -> bool {
+        self.soft.groups.is_empty()
+    }
+
+    /// Checks that the records have made the same of both.
+    pub(super) fn assert_same_hard(&self, other: &Self) {
+        assert_eq!(self.hard, other.hard);
+    }
+}
+
+#[cfg(test)]
 mod tests;
