@@ -119,7 +119,11 @@ impl Client {
             client_id: self.name.clone(),
             client_host: "/127.0.0.1".into(),
             // Static members outlive rebalances that they do not hear of.
-            session_timeout_ms: if self.instance.is_some() { 100_000 } else { 10_000 },
+            session_timeout_ms: if self.instance.is_some() {
+                100_000
+            } else {
+                10_000
+            },
             rebalance_timeout_ms: 60_000 - 30_000 * i32::from(self.is_old),
             protocol_type: "consumer".into(),
             protocols: vec![protocol("range"), protocol("sticky")],

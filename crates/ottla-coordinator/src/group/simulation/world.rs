@@ -13,9 +13,7 @@ use crate::group::request::{
     DeleteGroup, DescribeGroup, GroupRequest, Identity, LeaveGroup, LeavingMember, ListGroups,
     OffsetFetch,
 };
-use crate::group::{
-    Answer, Decision, GroupConfig, GroupResponse, GroupShard, Now, Record, TimerKey, WaiterId,
-};
+use crate::group::{Answer, Decision, GroupConfig, GroupShard, Now, Record, TimerKey, WaiterId};
 
 pub(super) const CLIENTS: usize = 5;
 pub(super) const PARTITIONS: i32 = 7;

@@ -175,8 +175,10 @@ fn a_value_of_a_newer_version_is_refused() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0i16..24) {
-        let mut bytes = bytes;
+    fn no_bytes_make_reading_panic(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..64),
+        kind in 0i16..24,
+    ) {
         let _ = Key::decode(&Bytes::from(bytes.clone()));
         bytes.splice(0..0, kind.to_be_bytes());
         let bytes = Bytes::from(bytes);
