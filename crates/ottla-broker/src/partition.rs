@@ -340,14 +340,14 @@ impl Partition {
     fn drive<T>(&self, input: impl FnOnce(&mut Replica, Duration) -> T) -> T {
         let now = self.timer.monotonic();
         let mut answers = Vec::new();
-        let mut moved = false;
+        let mut moved = None;
         let mut driven = self.driven.lock();
         let result = input(&mut driven.replica, now);
         while let Some(output) = driven.replica.poll_output() {
             match output {
                 Output::HighWatermark(to) => {
                     self.high_watermark.store(to.get(), Ordering::Release);
-                    moved = true;
+                    moved = Some(to);
                 }
                 Output::EpochStarts { epoch, start } => self.log.assign_epoch(epoch, start),
                 Output::Answer { waiter, result } => {
@@ -370,7 +370,9 @@ impl Partition {
                 result.map_or_else(|e| e.code(), |()| ErrorCode::None),
             );
         }
-        if moved {
+        if let Some(high_watermark) = moved {
+            // Before readers look again: it may make the end of a transaction count.
+            self.log.committed(high_watermark);
             self.watchers.changed();
         }
         result
@@ -419,3 +421,6 @@ impl Drop for Watch {
         self.partition.watchers.leave(self.id);
     }
 }
+
+#[cfg(test)]
+mod tests;
