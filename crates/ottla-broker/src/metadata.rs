@@ -1,8 +1,8 @@
 //! The cluster's metadata as this broker has it, and how it changes.
 //!
-//! A change is decided by the controller on the newest image, appended as one batch to the metadata
-//! log, and published once it is durable; only then is it answered. Changes are made one at a time.
-//! On one node the log's durable end is the quorum's decision: committed is durable.
+//! A change is decided by the controller on the newest image, proposed to the quorum as one batch,
+//! and replayed and published once it is committed; only then is it answered. Changes are made one
+//! at a time. On one node the metadata log is the quorum: committed is durable.
 
 mod log;
 mod signal;
@@ -17,6 +17,7 @@ use ottla_log::{LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::controller::{ApiError, Controller, Decision};
+use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
 use ottla_partition::metadata::{Image, ReplayError};
 use ottla_protocol::ErrorCode;
 use tokio::sync::Mutex;
@@ -40,6 +41,9 @@ pub(crate) enum MetadataError {
     /// The disk is full; nothing has changed.
     #[error("the change was not made: {0}")]
     NoSpace(Arc<StorageError>),
+    /// The quorum did not take the change; nothing has changed.
+    #[error("the change was not made: {0}")]
+    Refused(ProposeError),
     /// A snapshot could not be written.
     #[error("cannot write a metadata snapshot: {0}")]
     Snapshot(String),
@@ -76,12 +80,22 @@ pub(crate) enum MetadataError {
     Replay(#[from] ReplayError),
 }
 
+impl From<ProposeError> for MetadataError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NoSpace(cause) => Self::NoSpace(cause),
+            ProposeError::Failed(cause) => Self::Failed(cause),
+            other => Self::Refused(other),
+        }
+    }
+}
+
 impl MetadataError {
     /// As a client is told.
     pub(crate) fn to_api(&self) -> ApiError {
         let code = match self {
             Self::Stopping => ErrorCode::BrokerNotAvailable,
-            Self::Replay(_) => ErrorCode::UnknownServerError,
+            Self::Replay(_) | Self::Refused(_) => ErrorCode::UnknownServerError,
             _ => ErrorCode::KafkaStorageError,
         };
         ApiError::new(code, self.to_string())
@@ -243,11 +257,13 @@ impl State {
         // Replayed before it is written: what cannot be replayed must never reach the log.
         let new = Arc::new(old.replay(old.end(), &decision.records)?);
         let now: Timestamp = self.timer.now();
-        let committed = match log.append(old.end(), &decision.records, now) {
-            Ok(end) => log.durable(end).await,
-            Err(error) => Err(error),
+        let proposal = Proposal {
+            base: old.end(),
+            records: &decision.records,
+            now,
         };
-        if let Err(error) = committed {
+        if let Err(error) = log.propose(proposal).await {
+            let error = MetadataError::from(error);
             tracing::error!(%error, "the metadata did not change");
             if let (MetadataError::Failed(_), Some(hook)) = (&error, self.on_failure.get()) {
                 // The log may or may not hold the batch: only a restart can tell.

@@ -340,14 +340,14 @@ impl Partition {
     fn drive<T>(&self, input: impl FnOnce(&mut Replica, Duration) -> T) -> T {
         let now = self.timer.monotonic();
         let mut answers = Vec::new();
-        let mut moved = None;
+        let mut moved = false;
         let mut driven = self.driven.lock();
         let result = input(&mut driven.replica, now);
         while let Some(output) = driven.replica.poll_output() {
             match output {
                 Output::HighWatermark(to) => {
                     self.high_watermark.store(to.get(), Ordering::Release);
-                    moved = Some(to);
+                    moved = true;
                 }
                 Output::EpochStarts { epoch, start } => self.log.assign_epoch(epoch, start),
                 Output::Answer { waiter, result } => {
@@ -370,9 +370,7 @@ impl Partition {
                 result.map_or_else(|e| e.code(), |()| ErrorCode::None),
             );
         }
-        if let Some(high_watermark) = moved {
-            // Before readers look again: it may make the end of a transaction count.
-            self.log.committed(high_watermark);
+        if moved {
             self.watchers.changed();
         }
         result

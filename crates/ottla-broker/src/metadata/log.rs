@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ottla_log::vfs::Vfs;
 use ottla_log::{
     AppendError, BatchOptions, Condition, LeaderAppend, LeaderEpoch, Limits, Log, LogId,
-    LogOptions, Offset, Origin, OwnedRecord, Record, StorageError, Store, Timestamp, TopicId,
-    TopicName, ValidBatches, build_batch,
+    LogOptions, Offset, Origin, OwnedRecord, Record, Store, Timestamp, TopicId, TopicName,
+    ValidBatches, build_batch,
 };
+use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
 use ottla_partition::metadata::{Image, MetadataRecord};
 
 use super::signal::DurableSignal;
@@ -78,53 +79,6 @@ impl MetadataLog {
         self.leader_epoch
     }
 
-    /// Appends `records` as one batch at the offset `at` and returns the end behind it.
-    pub(super) fn append(
-        &mut self,
-        at: Offset,
-        records: &[MetadataRecord],
-        now: Timestamp,
-    ) -> Result<Offset, MetadataError> {
-        let refused = |why: String| MetadataError::Record {
-            offset: at.get(),
-            why,
-        };
-        let mut encoded = Vec::with_capacity(records.len());
-        for record in records {
-            let value = record.encode().map_err(|e| refused(e.to_string()))?;
-            self.bytes_since += value.len() as u64;
-            encoded.push(Record::new(value).with_timestamp(now));
-        }
-        let batch = build_batch(
-            &encoded,
-            &BatchOptions {
-                now,
-                ..BatchOptions::default()
-            },
-        );
-        let batch = batch.map_err(|e| refused(e.to_string()))?;
-        let batches = ValidBatches::parse(batch, &Limits::default());
-        let batches = batches.map_err(|e| refused(e.to_string()))?;
-        let mut context = LeaderAppend::new(now, self.leader_epoch);
-        context.condition = Condition::NextOffset(at);
-        context.origin = Origin::Coordinator;
-        match self.log.append_as_leader(batches, &context) {
-            Ok(appended) => Ok(appended.end),
-            // Nothing of the batch stays; a later change may find room.
-            Err(AppendError::Storage(cause)) if cause.is_recoverable() => {
-                Err(MetadataError::NoSpace(Arc::new(cause)))
-            }
-            Err(AppendError::Storage(cause)) => Err(MetadataError::Failed(Arc::new(cause))),
-            Err(error) => Err(refused(error.to_string())),
-        }
-    }
-
-    /// Waits until everything below `end` is durable.
-    pub(super) async fn durable(&self, end: Offset) -> Result<(), MetadataError> {
-        let reached: Result<(), Arc<StorageError>> = self.signal.reaches(&self.log, end).await;
-        reached.map_err(MetadataError::Failed)
-    }
-
     /// Writes a snapshot of `image` where enough has changed since the last one, and lets the log
     /// forget what the snapshot holds. A failure is told and costs only time at the next start.
     pub(super) async fn snapshot_if_due(
@@ -147,6 +101,57 @@ impl MetadataLog {
         let written = write.await;
         if let Ok(Err(error)) = written {
             tracing::error!(%error, "the metadata goes on without a new snapshot");
+        }
+    }
+}
+
+/// On one node, committed is durable in the log.
+impl MetadataQuorum for MetadataLog {
+    async fn propose(&mut self, proposal: Proposal<'_>) -> Result<Offset, ProposeError> {
+        let end = self.append(proposal)?;
+        let committed = self.signal.reaches(&self.log, end).await;
+        committed.map_err(ProposeError::Failed)?;
+        Ok(end)
+    }
+}
+
+impl MetadataLog {
+    /// Appends a proposal as one batch and returns the end behind it.
+    fn append(&mut self, proposal: Proposal<'_>) -> Result<Offset, ProposeError> {
+        let Proposal { base, records, now } = proposal;
+        let mut encoded = Vec::with_capacity(records.len());
+        let mut bytes = 0;
+        for record in records {
+            let value = record.encode()?;
+            bytes += value.len() as u64;
+            encoded.push(Record::new(value).with_timestamp(now));
+        }
+        let options = BatchOptions {
+            now,
+            ..BatchOptions::default()
+        };
+        let batch = build_batch(&encoded, &options);
+        let batch = batch.map_err(|e| ProposeError::Batch(e.to_string()))?;
+        let batches = ValidBatches::parse(batch, &Limits::default());
+        let batches = batches.map_err(|e| ProposeError::Batch(e.to_string()))?;
+        let mut context = LeaderAppend::new(now, self.leader_epoch);
+        context.condition = Condition::NextOffset(base);
+        context.origin = Origin::Coordinator;
+        match self.log.append_as_leader(batches, &context) {
+            Ok(appended) => {
+                self.bytes_since += bytes;
+                Ok(appended.end)
+            }
+            Err(AppendError::Condition { expected, end, .. }) => Err(ProposeError::Stale {
+                base: expected,
+                end,
+            }),
+            // Nothing of the batch stays; a later change may find room.
+            Err(AppendError::Storage(cause)) if cause.is_recoverable() => {
+                Err(ProposeError::NoSpace(Arc::new(cause)))
+            }
+            Err(AppendError::Storage(cause)) => Err(ProposeError::Failed(Arc::new(cause))),
+            Err(error) => Err(ProposeError::Batch(error.to_string())),
         }
     }
 }

@@ -1,8 +1,15 @@
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use ottla_log::vfs::{MemVfs, Vfs};
+use ottla_log::vfs::{CrashPlan, MemVfs, Vfs};
+use ottla_log::{Offset, OsEntropy, Store, StoreOptions, SystemClock, Timestamp, World};
+use ottla_partition::metadata::MetadataRecord;
 use ottla_partition::metadata::controller::{CreateTopics, NewTopic};
+use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
+
+use super::log::MetadataLog;
 
 use crate::options::{BrokerOptions, Storage};
 use crate::running::RunningBroker;
@@ -81,7 +88,7 @@ fn what_was_answered_survives_a_power_cut() {
     let vfs = Arc::new(MemVfs::new());
     let broker = start(&vfs, 1 << 40);
     create(&broker, "a");
-    let image = vfs.crash(&ottla_log::vfs::CrashPlan::SYNCED_ONLY);
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
     drop(broker);
 
     let broker = start(&Arc::new(image), 1 << 40);
@@ -97,4 +104,59 @@ fn what_was_answered_survives_a_power_cut() {
         "an unclean start raises the leader epoch"
     );
     assert!(broker.shutdown_blocking().clean);
+}
+
+#[test]
+fn a_batch_is_committed_whole_and_in_its_place_only() {
+    let vfs = Arc::new(MemVfs::new());
+    let record = MetadataRecord::NoOp;
+    let options = StoreOptions::default();
+    let opened = |vfs: &Arc<MemVfs>| {
+        let world = World {
+            vfs: Arc::<MemVfs>::clone(vfs),
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(OsEntropy),
+        };
+        let store = Store::open_in(world, DIR, options.clone()).unwrap().store;
+        let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
+        let (log, image) = MetadataLog::open(&store, &vfs, u64::MAX).unwrap();
+        (store, log, image.end())
+    };
+    let propose = |store: &Store, log: &mut MetadataLog, base: i64| {
+        let proposal = Proposal {
+            base: Offset::new(base),
+            records: &[record.clone(), record.clone()],
+            now: Timestamp::new(0),
+        };
+        let mut proposing = Box::pin(log.propose(proposal));
+        let mut context = Context::from_waker(Waker::noop());
+        // Without a flusher nothing is durable before it is asked for.
+        match proposing.as_mut().poll(&mut context) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => {
+                store.flush().unwrap();
+                match proposing.as_mut().poll(&mut context) {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => panic!("it is durable, and nobody is told"),
+                }
+            }
+        }
+    };
+    let (store, mut log, end) = opened(&vfs);
+    assert_eq!(end, Offset::ZERO);
+    assert_eq!(propose(&store, &mut log, 0).unwrap(), Offset::new(2));
+    let stale = propose(&store, &mut log, 0);
+    assert!(
+        matches!(stale, Err(ProposeError::Stale { base, end }) if base.get() == 0 && end.get() == 2),
+        "{stale:?}"
+    );
+    let image = Arc::new(vfs.crash(&CrashPlan::SYNCED_ONLY));
+    drop((log, store));
+    let (store, mut log, end) = opened(&image);
+    assert_eq!(
+        end,
+        Offset::new(2),
+        "what was committed survives, the rest is not there"
+    );
+    assert_eq!(propose(&store, &mut log, 2).unwrap(), Offset::new(4));
 }
