@@ -61,6 +61,9 @@ pub struct Limits {
     pub fetch_session_partitions_max: usize,
     /// Topics that one Metadata request may create.
     pub auto_create_topics_max: usize,
+    /// Groups and subscriptions to client metrics whose configuration one request may ask for:
+    /// each has one, whether it exists or not.
+    pub described_groups_max: usize,
 }
 
 impl Default for Limits {
@@ -86,6 +89,7 @@ impl Default for Limits {
             fetch_sessions_max: 1000,
             fetch_session_partitions_max: 200_000,
             auto_create_topics_max: 100,
+            described_groups_max: 1_000,
         }
     }
 }

@@ -14,6 +14,16 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> ErrorCode {
     }
 }
 
+/// The disk's part in a refusal, where an operator has to know of it.
+pub(crate) fn disk_failure(refusal: &Refusal) -> Option<&StorageError> {
+    match refusal {
+        // What took the log offline was told when it happened.
+        Refusal::Append(AppendError::Storage(StorageError::Offline(_))) => None,
+        Refusal::Append(AppendError::Storage(error)) => Some(error),
+        _ => None,
+    }
+}
+
 fn of_append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Invalid(error) => of_produce(error),
@@ -97,4 +107,23 @@ pub(crate) fn is_disk_failure(error: &ReadError) -> bool {
 fn unforeseen(doing: &str, error: &dyn std::error::Error) -> ErrorCode {
     tracing::error!(%error, "{doing} failed in a way without a code of its own");
     ErrorCode::UnknownServerError
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_and_what_was_told_is_not() {
+        let full = || StorageError::NoSpace {
+            doing: "write",
+            path: "t-0".into(),
+        };
+        let refused = |error| Refusal::Append(AppendError::Storage(error));
+        assert!(disk_failure(&refused(full())).is_some());
+        let offline = StorageError::Offline(Arc::new(full()));
+        assert!(disk_failure(&refused(offline)).is_none());
+    }
 }

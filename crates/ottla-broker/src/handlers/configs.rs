@@ -39,9 +39,14 @@ pub(crate) fn describe(
         return refuse_all(request, ErrorCode::InvalidRequest);
     }
     let mut described = BTreeSet::new();
+    let mut groups_left = context.core.limits().described_groups_max;
     let results = request.resources.iter().map(|resource| {
         let (kind, name) = (resource.resource_type, &*resource.resource_name);
-        let found = if described.insert((kind, name)) {
+        let found = if needs_no_resource(kind) && groups_left == 0 {
+            let why = "Too many groups and client metrics at a time; ask in several requests.";
+            Err(ApiError::new(ErrorCode::InvalidRequest, why))
+        } else if described.insert((kind, name)) {
+            groups_left -= usize::from(needs_no_resource(kind));
             entries(context, kind, name)
         } else {
             // Kafka describes it again. A few bytes would stand for many, as often as they come.
@@ -63,6 +68,12 @@ pub(crate) fn describe(
             .with_configs(entries.collect())
     });
     DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// Whether a resource of this kind has a configuration without being there, so that the state of
+/// the cluster does not bound how many can be described.
+pub(crate) const fn needs_no_resource(kind: i8) -> bool {
+    matches!(kind, GROUP | CLIENT_METRICS)
 }
 
 /// The answer to a request that asks for what no version knows: nothing of it is answered.

@@ -166,7 +166,15 @@ async fn append(
             }
             Outcome::Appended(appended)
         }
-        Err(refusal) => Outcome::Refused(explain(&partition, &refusal)),
+        Err(refusal) => {
+            if let Some(error) = codes::disk_failure(&refusal)
+                && let Some(more) = context.core.complaints().pass()
+            {
+                let partition = partition.id();
+                tracing::error!(%partition, %error, more, "records were refused");
+            }
+            Outcome::Refused(explain(&partition, &refusal))
+        }
     }
 }
 

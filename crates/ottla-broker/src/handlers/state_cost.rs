@@ -4,10 +4,12 @@
 use ottla_partition::metadata::controller::PARTITIONS_PER_REQUEST_MAX;
 use ottla_partition::metadata::{Image, Topic};
 use ottla_protocol::Request;
-use ottla_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, MetadataRequest};
+use ottla_protocol::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest, MetadataRequest,
+};
 
-use super::Context;
 use super::wire::topic_id;
+use super::{Context, configs};
 use crate::cost::{self, of_new_topic};
 
 /// So much is charged without a closer look.
@@ -19,16 +21,23 @@ pub(crate) fn of(context: &Context, request: &Request) -> u64 {
     match request {
         Request::Metadata(request) => of_metadata(context, request),
         Request::DescribeLogDirs(request) if request.topics.is_none() => all(image),
-        Request::DescribeConfigs(request) => {
-            // Each resource is described once.
-            let most = image.topics_len() + image.brokers().count() + 1;
-            let described = request.resources.len().min(most);
-            (described as u64).saturating_mul(cost::CONFIG_BYTES)
-        }
+        Request::DescribeConfigs(request) => of_configs(context, request),
         Request::CreateTopics(request) => of_new_topics(context, request),
         Request::CreatePartitions(request) => of_new_partitions(request),
         _ => 0,
     }
+}
+
+fn of_configs(context: &Context, request: &DescribeConfigsRequest) -> u64 {
+    let image = &*context.image;
+    let resources = request.resources.iter();
+    let groups = resources.filter(|r| configs::needs_no_resource(r.resource_type));
+    let groups = groups.count();
+    // Each resource is described once.
+    let most = image.topics_len() + image.brokers().count() + 1;
+    let others = (request.resources.len() - groups).min(most);
+    let groups = groups.min(context.core.limits().described_groups_max);
+    ((others + groups) as u64).saturating_mul(cost::CONFIG_BYTES)
 }
 
 fn of_metadata(context: &Context, request: &MetadataRequest) -> u64 {

@@ -146,10 +146,10 @@ fn a_batch_is_committed_whole_and_in_its_place_only() {
     assert_eq!(end, Offset::ZERO);
     assert_eq!(propose(&store, &mut log, 0).unwrap(), Offset::new(2));
     let stale = propose(&store, &mut log, 0);
-    assert!(
-        matches!(stale, Err(ProposeError::Stale { base, end }) if base.get() == 0 && end.get() == 2),
-        "{stale:?}"
-    );
+    let Err(ProposeError::Stale { base, end }) = stale else {
+        panic!("{stale:?}");
+    };
+    assert_eq!((base.get(), end.get()), (0, 2));
     let image = Arc::new(vfs.crash(&CrashPlan::SYNCED_ONLY));
     drop((log, store));
     let (store, mut log, end) = opened(&image);

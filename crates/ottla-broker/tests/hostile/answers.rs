@@ -124,12 +124,23 @@ fn no_answer_about_the_state_takes_more_than_is_charged_for_it() {
         .with_include_documentation(true);
     let metadata = MetadataRequest::default().with_topics(None);
     let told = 90 * cost::of_told_topic(1) + 10 * cost::of_told_topic(500);
+    let groups = (0..500).map(|number| {
+        DescribeConfigsResource::default()
+            .with_resource_type(32)
+            .with_resource_name(text(format!("group-{number}")))
+            .with_configuration_keys(None)
+    });
+    let groups = DescribeConfigsRequest::default()
+        .with_resources(groups.collect())
+        .with_include_synonyms(true)
+        .with_include_documentation(true);
     let mut log_dirs = DescribeLogDirsRequest::default();
     log_dirs.topics = None;
     let requests = [
         (encode_request(&metadata, 12, 1, ""), told),
         (encode_request(&log_dirs, 4, 1, ""), told),
         (encode_request(&configs, 4, 1, ""), 92 * cost::CONFIG_BYTES),
+        (encode_request(&groups, 4, 1, ""), 500 * cost::CONFIG_BYTES),
     ];
     for (number, (frame, told)) in requests.into_iter().enumerate() {
         let frame = frame.unwrap();

@@ -35,6 +35,20 @@ fn a_resource_is_described_once_however_often_it_is_named() {
 }
 
 #[test]
+fn so_many_groups_are_described_at_a_time() {
+    let cluster = Cluster::open();
+    let most = cluster.core().limits().described_groups_max;
+    let names: Vec<String> = (0..=most).map(|number| format!("group-{number}")).collect();
+    let mut resources: Vec<(i8, &str)> = names.iter().map(|name| (32, &**name)).collect();
+    resources.push((4, "1"));
+    let described = ask!(cluster, 4, DescribeConfigs, describe(&resources));
+    let codes: Vec<i16> = described.results.iter().map(|r| r.error_code).collect();
+    let mut expected = vec![0; most];
+    expected.extend([INVALID, 0]);
+    assert_eq!(codes, expected);
+}
+
+#[test]
 fn an_unknown_kind_of_resource_refuses_the_whole_request() {
     let cluster = Cluster::open();
     let described = ask!(
