@@ -16,7 +16,7 @@ cargo xtask COMMAND
                      With CI=true nothing may be skipped. With STEPs only those.
   steps              the names of the steps of `check` and what each needs
   nightly            the long versions: fuzz runs, kill and crash cycles, more seeds
-  bench NAME [PART]  a benchmark: start, footprint, flush-rounds, log
+  bench NAME [PART]  a benchmark: start, footprint, groups, flush-rounds, log
 ";
 
 fn main() -> ExitCode {
