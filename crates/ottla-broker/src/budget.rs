@@ -17,12 +17,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// What all connections of a broker may hold in memory together.
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: u64,
     state: Mutex<State>,
+    /// Told when somebody has to wait.
+    pressure: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +57,7 @@ impl Budget {
         Arc::new(Self {
             total,
             state: Mutex::default(),
+            pressure: Notify::new(),
         })
     }
 
@@ -61,6 +65,23 @@ impl Budget {
     #[cfg(test)]
     pub(crate) fn used(&self) -> u64 {
         self.state.lock().used
+    }
+
+    /// Whether somebody waits for bytes.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.iter().any(|waiter| waiter.granted.is_none())
+    }
+
+    /// Returns when somebody waits for bytes.
+    pub(crate) async fn pressed(&self) {
+        loop {
+            let pressure = self.pressure.notified();
+            if self.is_pressed() {
+                return;
+            }
+            pressure.await;
+        }
     }
 
     /// A charge of nothing yet.
@@ -215,6 +236,7 @@ impl<'a> Granted<'a> {
         });
         budget.settle(&mut state);
         drop(state);
+        budget.pressure.notify_waiters();
         Self {
             budget,
             ticket,

@@ -54,6 +54,17 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a peer may take no byte of a response.
     pub write_stall_timeout: Duration,
+    /// How long responses that are sent together may take before the peer must have taken them at
+    /// `answer_rate_min`.
+    pub answer_grace: Duration,
+    /// Bytes a second at which a peer must take its responses after `answer_grace`, averaged over
+    /// their time.
+    pub answer_rate_min: u64,
+    /// The same as `body_grace` and `answer_grace` while requests wait for the budget, from then
+    /// on.
+    pub pressed_grace: Duration,
+    /// The same as `body_rate_min` and `answer_rate_min` while requests wait for the budget.
+    pub pressed_rate_min: u64,
 
     /// Incremental fetch sessions (`max.incremental.fetch.session.cache.slots`).
     pub fetch_sessions_max: usize,
@@ -86,6 +97,10 @@ impl Default for Limits {
             body_rate_min: KIB,
             idle_timeout: Duration::from_secs(600),
             write_stall_timeout: Duration::from_secs(30),
+            answer_grace: Duration::from_secs(30),
+            answer_rate_min: 16 * KIB,
+            pressed_grace: Duration::from_secs(5),
+            pressed_rate_min: 256 * KIB,
             fetch_sessions_max: 1000,
             fetch_session_partitions_max: 200_000,
             auto_create_topics_max: 100,

@@ -3,6 +3,7 @@
 //! The reading side holds no buffer while it waits, so an idle connection costs no buffer. The
 //! writing side sends memory by vectored writes and ranges of files by sendfile.
 
+mod pace;
 mod write;
 
 use std::io;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt, DuplexStream, ReadHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
+pub(crate) use pace::Pace;
 pub(crate) use write::{Piece, WriteSide, read_cached};
 
 /// Bytes that a pipe inside this process holds in each direction before a writer waits.

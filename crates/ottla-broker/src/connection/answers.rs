@@ -21,7 +21,7 @@ use super::window::Window;
 use crate::budget::Charge;
 use crate::core::BrokerCore;
 use crate::runtime::Runtime;
-use crate::stream::{Piece, WriteSide};
+use crate::stream::{Pace, Piece, WriteSide};
 use crate::trace::Trace;
 
 /// Bytes of answers that are gathered into one write.
@@ -301,9 +301,13 @@ impl<'a> Answers<'a> {
     }
 
     async fn send(&mut self) -> Result<(), Fault> {
-        let stall = self.core.limits().write_stall_timeout;
-        let runtime = self.core.runtime();
-        let written = self.write.write_all(runtime, &mut self.pieces, stall).await;
+        let (runtime, limits) = (self.core.runtime(), self.core.limits());
+        let bytes = self.pieces.iter().map(Piece::len).sum();
+        let mut pace = Pace::new(limits, self.core.budget(), bytes);
+        let written = self
+            .write
+            .write_all(runtime, &mut self.pieces, &mut pace)
+            .await;
         written?;
         let counted = self.sending.iter().map(Answer::counted).sum();
         self.window.sent(self.sending.len(), counted);

@@ -112,7 +112,7 @@ impl Frames {
         self.at += LENGTH_BYTES;
         let mut charge = self.budget.charge();
         let here = self.unread().len().min(len);
-        let mut clock = BodyClock::new(&self.limits);
+        let mut clock = BodyClock::new();
         clock.wait_for(&mut charge, here as u64).await;
         if here == len {
             self.opened = None;
@@ -145,14 +145,22 @@ impl Frames {
                 self.opened = None;
             }
             let more = room(body.len(), *len) - body.len();
+            let received = body.len() as u64;
             let deadline = match self.opened {
                 Some(opened) => opened + self.limits.first_header_timeout,
-                None => clock.deadline(body.len() as u64),
+                None => clock.deadline(&self.limits, received, &self.budget),
             };
-            let read = self.read.read(body, more);
-            let n = match runtime::timeout_at(deadline, read).await {
+            let read = runtime::timeout_at(deadline, self.read.read(body, more));
+            let n = tokio::select! {
+                biased;
+                n = read => n,
+                // There is less time now.
+                () = clock.pressure(&self.budget) => continue,
+            };
+            let n = match n {
                 None if self.opened.is_some() => return Err(self.no_header()),
-                None => return Err(FrameError::SlowBody(self.limits.body_rate_min)),
+                None if clock.is_relieved(&self.budget) => continue,
+                None => return Err(FrameError::SlowBody(clock.rate(&self.limits))),
                 Some(n) => n?,
             };
             if n == 0 {
@@ -290,33 +298,67 @@ fn header_is_complete(body: &[u8]) -> bool {
     body.len() >= HEADER_FIXED + client_id
 }
 
-/// When a body must be there: a grace, then a rate. The time in which the broker itself did not
-/// read does not count.
+/// When a body must be there: a grace, then a rate; less of both while others wait for the budget,
+/// from then on. The time in which the broker itself did not read does not count.
 #[derive(Debug)]
 struct BodyClock {
     started: Instant,
-    grace: Duration,
-    rate: u64,
+    /// When others were first seen to wait, and what had come by then.
+    pressed: Option<(Instant, u64)>,
 }
 
 impl BodyClock {
-    fn new(limits: &Limits) -> Self {
+    fn new() -> Self {
         Self {
             started: Instant::now(),
-            grace: limits.body_grace,
-            rate: limits.body_rate_min.max(1),
+            pressed: None,
         }
     }
 
-    fn deadline(&self, received: u64) -> Instant {
-        self.started + self.grace + Duration::from_millis(received.saturating_mul(1000) / self.rate)
+    fn deadline(&mut self, limits: &Limits, received: u64, budget: &Budget) -> Instant {
+        let after =
+            |bytes: u64, rate: u64| Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1));
+        let whole = self.started + limits.body_grace + after(received, limits.body_rate_min);
+        if !budget.is_pressed() {
+            self.pressed = None;
+            return whole;
+        }
+        let (since, before) = *self
+            .pressed
+            .get_or_insert_with(|| (Instant::now(), received));
+        let came = received.saturating_sub(before);
+        whole.min(since + limits.pressed_grace + after(came, limits.pressed_rate_min))
+    }
+
+    /// Returns when others begin to wait.
+    async fn pressure(&self, budget: &Budget) {
+        match self.pressed {
+            None => budget.pressed().await,
+            Some(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether others waited and do so no more.
+    fn is_relieved(&self, budget: &Budget) -> bool {
+        self.pressed.is_some() && !budget.is_pressed()
+    }
+
+    /// The rate that was asked for last.
+    fn rate(&self, limits: &Limits) -> u64 {
+        match self.pressed {
+            None => limits.body_rate_min,
+            Some(_) => limits.pressed_rate_min,
+        }
     }
 
     async fn wait_for(&mut self, charge: &mut Charge, bytes: u64) {
         if !charge.try_grow(bytes) {
             let paused = Instant::now();
             charge.grow(bytes).await;
-            self.started += paused.elapsed();
+            let paused = paused.elapsed();
+            self.started += paused;
+            // Nobody waits who gets what it waits for, and then the time begins anew.
+            self.pressed = None;
         }
     }
 }

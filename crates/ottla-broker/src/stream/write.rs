@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWriteExt, DuplexStream, WriteHalf};
 use tokio::net::tcp::OwnedWriteHalf;
 
-use crate::runtime::{self, Runtime};
+use super::Pace;
+use crate::runtime::Runtime;
 
 /// The most slices one call hands to the machine.
 const SLICES_MAX: usize = 64;
@@ -69,12 +69,12 @@ impl WriteSide {
     /// Sends all of `pieces`.
     ///
     /// # Errors
-    /// `TimedOut` where the peer takes no byte for `stall`; else what the machine says.
+    /// `TimedOut` where the peer takes longer than `pace` allows; else what the machine says.
     pub(crate) async fn write_all(
         &mut self,
         runtime: &Runtime,
         pieces: &mut VecDeque<Piece>,
-        stall: Duration,
+        pace: &mut Pace<'_>,
     ) -> io::Result<()> {
         while let Some(first) = pieces.front() {
             if first.len() == 0 {
@@ -82,7 +82,7 @@ impl WriteSide {
                 continue;
             }
             let sent = match (&mut self.to, first) {
-                (To::Tcp(half), Piece::Bytes(_)) => send_memory(half, pieces, stall).await?,
+                (To::Tcp(half), Piece::Bytes(_)) => send_memory(half, pieces, pace).await?,
                 (
                     To::Tcp(half),
                     Piece::File {
@@ -94,9 +94,9 @@ impl WriteSide {
                     let len =
                         usize::try_from(*len).map_or(FILE_BYTES_MAX, |l| l.min(FILE_BYTES_MAX));
                     warm(runtime, file, *position, len).await?;
-                    send_file(half, file, *position, len, stall).await?
+                    send_file(half, file, *position, len, pace).await?
                 }
-                (To::Pipe(half), Piece::Bytes(bytes)) => in_time(stall, half.write(bytes)).await?,
+                (To::Pipe(half), Piece::Bytes(bytes)) => pace.wait(half.write(bytes)).await?,
                 (To::Pipe(_), Piece::File { .. }) => {
                     return Err(io::Error::other("a pipe was handed a range of a file"));
                 }
@@ -116,21 +116,11 @@ impl WriteSide {
     }
 }
 
-/// `future`, unless the peer takes no byte for `stall`.
-async fn in_time<T>(stall: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    runtime::timeout(stall, future).await.unwrap_or_else(|| {
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the peer takes no byte of its responses",
-        ))
-    })
-}
-
 /// Sends slices from the front of `pieces` up to the first range of a file.
 async fn send_memory(
     half: &OwnedWriteHalf,
     pieces: &VecDeque<Piece>,
-    stall: Duration,
+    pace: &mut Pace<'_>,
 ) -> io::Result<usize> {
     loop {
         let result = {
@@ -146,7 +136,7 @@ async fn send_memory(
         match result {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                in_time(stall, half.writable()).await?;
+                pace.wait(half.writable()).await?;
             }
             other => return other,
         }
@@ -160,7 +150,7 @@ async fn send_file(
     file: &File,
     position: u64,
     len: usize,
-    stall: Duration,
+    pace: &mut Pace<'_>,
 ) -> io::Result<usize> {
     let socket = half.as_ref();
     loop {
@@ -176,7 +166,7 @@ async fn send_file(
                 ));
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                in_time(stall, half.writable()).await?;
+                pace.wait(half.writable()).await?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
@@ -190,7 +180,7 @@ async fn send_file(
     _: &File,
     _: u64,
     _: usize,
-    _: Duration,
+    _: &mut Pace<'_>,
 ) -> io::Result<usize> {
     Err(io::Error::other("this machine has no sendfile we know"))
 }
@@ -281,11 +271,14 @@ fn advance(pieces: &mut VecDeque<Piece>, mut sent: usize) {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::budget::Budget;
+    use crate::limits::Limits;
     use crate::stream::Stream;
 
     async fn connected() -> (Stream, TcpStream) {
@@ -326,8 +319,12 @@ mod tests {
             assert!(write.sends_files());
             let mut queue = pieces(&file, 2_999_997);
             let send = async {
-                let stall = Duration::from_secs(60);
-                write.write_all(&inner, &mut queue, stall).await.unwrap();
+                let (limits, budget) = (Limits::default(), Budget::new(0));
+                let mut pace = Pace::new(&limits, &budget, 3_000_000);
+                write
+                    .write_all(&inner, &mut queue, &mut pace)
+                    .await
+                    .unwrap();
                 write.shutdown().await;
             };
             let mut received = Vec::new();
@@ -351,10 +348,10 @@ mod tests {
             let (stream, _peer) = connected().await;
             let (_read, mut write) = stream.split().unwrap();
             let mut queue = pieces(&file, 1000);
-            write
-                .write_all(&inner, &mut queue, Duration::from_secs(60))
-                .await
-                .unwrap_err()
+            let (limits, budget) = (Limits::default(), Budget::new(0));
+            let mut pace = Pace::new(&limits, &budget, 1000);
+            let sent = write.write_all(&inner, &mut queue, &mut pace).await;
+            sent.unwrap_err()
         });
         assert_eq!(error.unwrap().kind(), io::ErrorKind::UnexpectedEof);
     }
@@ -367,10 +364,14 @@ mod tests {
             let (stream, _peer) = connected().await;
             let (_read, mut write) = stream.split().unwrap();
             let mut queue = VecDeque::from([Piece::Bytes(Bytes::from(vec![0; 64 << 20]))]);
-            write
-                .write_all(&inner, &mut queue, Duration::from_millis(50))
-                .await
-                .unwrap_err()
+            let limits = Limits {
+                write_stall_timeout: Duration::from_millis(50),
+                ..Limits::default()
+            };
+            let budget = Budget::new(0);
+            let mut pace = Pace::new(&limits, &budget, 64 << 20);
+            let sent = write.write_all(&inner, &mut queue, &mut pace).await;
+            sent.unwrap_err()
         });
         assert_eq!(error.unwrap().kind(), io::ErrorKind::TimedOut);
     }

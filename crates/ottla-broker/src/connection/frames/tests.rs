@@ -190,6 +190,42 @@ fn a_body_that_trickles_is_given_up_and_an_idle_peer_too() {
 }
 
 #[test]
+fn a_body_must_hurry_while_others_wait_for_the_budget() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let limits = Limits {
+            budget_bytes: 100_000,
+            ..Limits::default()
+        };
+        let (mut frames, mut theirs, budget) = frames(limits);
+        let (mut all, mut other) = (budget.charge(), budget.charge());
+        theirs
+            .write_all(&1_000_000_u32.to_be_bytes())
+            .await
+            .unwrap();
+        theirs.write_all(&body(50_000)).await.unwrap();
+        let others = async {
+            // The frame's bytes are counted, then the budget is spent and somebody waits.
+            runtime::sleep(Duration::from_secs(20)).await;
+            all.force(100_000);
+            other.grow(1).await;
+            let mut third = budget.charge();
+            third.grow(1).await;
+            panic!("nobody gives anything back");
+        };
+        let started = Instant::now();
+        let error = tokio::select! {
+            next = frames.next() => next.unwrap_err(),
+            () = others => panic!("it waits for ever"),
+        };
+        assert!(matches!(error, FrameError::SlowBody(262_144)), "{error}");
+        assert_eq!(started.elapsed().as_secs(), 25);
+        assert!(error.to_string().contains("262144"));
+    });
+}
+
+#[test]
 fn reading_pauses_while_the_budget_is_spent() {
     run(async {
         let limits = Limits {
