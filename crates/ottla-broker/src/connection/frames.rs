@@ -1,8 +1,8 @@
 //! Takes requests off a stream, one frame after the other.
 //!
 //! Memory follows what a peer really sent, never what it announced: a frame's buffer grows by at
-//! most its own size again as bytes arrive, each byte is charged to the budget, and reading pauses
-//! while the budget is spent. An idle connection holds no buffer at all.
+//! most its own size again as bytes arrive, its room is charged to the budget before, and reading
+//! pauses while the budget is spent. An idle connection holds no buffer at all.
 
 use std::io;
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub(crate) struct Frames {
 #[derive(Debug)]
 struct Incoming {
     body: Vec<u8>,
+    /// The room in `body`, which is charged.
+    held: usize,
     len: usize,
     charge: Charge,
     clock: BodyClock,
@@ -113,18 +115,21 @@ impl Frames {
         let mut charge = self.budget.charge();
         let here = self.unread().len().min(len);
         let mut clock = BodyClock::new();
-        clock.wait_for(&mut charge, here as u64).await;
         if here == len {
+            clock.wait_for(&mut charge, len as u64).await;
             self.opened = None;
             let bytes = self.take(len);
             return Ok(Frame { bytes, charge });
         }
+        let held = room(here, len);
+        clock.wait_for(&mut charge, held as u64).await;
         let mut body = Vec::new();
-        body.reserve_exact(room(here, len));
+        body.reserve_exact(held);
         body.extend_from_slice(self.unread());
         (self.ahead, self.at) = (Vec::new(), 0);
         self.rest_of(Incoming {
             body,
+            held,
             len,
             charge,
             clock,
@@ -136,6 +141,7 @@ impl Frames {
     async fn rest_of(&mut self, mut incoming: Incoming) -> Result<Frame, FrameError> {
         let Incoming {
             body,
+            held,
             len,
             charge,
             clock,
@@ -144,7 +150,12 @@ impl Frames {
             if header_is_complete(body) {
                 self.opened = None;
             }
-            let more = room(body.len(), *len) - body.len();
+            if body.len() == *held {
+                let larger = room(body.len(), *len);
+                clock.wait_for(charge, (larger - *held) as u64).await;
+                *held = larger;
+            }
+            let more = *held - body.len();
             let received = body.len() as u64;
             let deadline = match self.opened {
                 Some(opened) => opened + self.limits.first_header_timeout,
@@ -166,7 +177,6 @@ impl Frames {
             if n == 0 {
                 return Err(FrameError::Cut);
             }
-            clock.wait_for(charge, n as u64).await;
         }
         self.opened = None;
         Ok(Frame {

@@ -19,6 +19,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::produce::ProduceRequest;
 
 use super::{Context, codes};
+use crate::budget::Charge;
 use crate::connection::Reply;
 use crate::gate::Gate;
 use crate::partition::{Partition, Refusal};
@@ -159,6 +160,8 @@ async fn append(
         // Nobody can have begun the transaction: transactional ids are refused their producer id.
         return refused(ErrorCode::InvalidProducerIdMapping);
     }
+    // What checking it takes, given back once it is in the log.
+    let _room = room_for(context, &batches).await;
     match append_to(&partition, batches, acks) {
         Ok(appended) => {
             if acks == Acks::All {
@@ -189,14 +192,30 @@ fn parse(context: &Context, topic: &str, records: Bytes) -> Result<ValidBatches,
     parse_produce(&records, &limits, context.core.log_limits())
 }
 
+/// Charges what compressed batches may decompress to, which is looked into.
+async fn room_for(context: &Context, batches: &ValidBatches) -> Option<Charge> {
+    if !is_compressed(batches) {
+        return None;
+    }
+    let most = context.core.log_limits();
+    let most = most.decompressed_bytes_max(batches.bytes().len());
+    let mut charge = context.core.budget().charge();
+    charge.grow(most as u64).await;
+    Some(charge)
+}
+
+fn is_compressed(batches: &ValidBatches) -> bool {
+    let mut headers = batches.headers().iter();
+    headers.any(|batch| batch.codec() != Some(Codec::None))
+}
+
 fn append_to(
     partition: &Partition,
     batches: ValidBatches,
     acks: Acks,
 ) -> Result<Appended, Refusal> {
-    let is_compressed = |b: &ottla_log::BatchHeader| b.codec() != Some(Codec::None);
     let large = batches.bytes().len() > INLINE_COMPRESSED_MAX;
-    if large && batches.headers().iter().any(is_compressed) {
+    if large && is_compressed(&batches) {
         return runtime::block_in_place(|| partition.append(batches, acks));
     }
     partition.append(batches, acks)

@@ -11,6 +11,7 @@ use ottla_protocol::client::messages::{
 use ottla_protocol::client::{StrBytes, encode_request};
 use ottla_protocol::{ApiKey, Checked, RequestHeader};
 
+use crate::client::Client;
 use crate::heap::Heap;
 use crate::peer::{End, Peer, broker, frame};
 use crate::wide::{Text, Wide};
@@ -84,8 +85,18 @@ fn no_new_topic_takes_more_than_is_charged_for_it() {
     drop(broker);
 }
 
+/// The code that the creation of topic `name` is answered with.
+pub(crate) fn create_named(client: &mut Client, name: &str) -> i16 {
+    let topic = CreatableTopic::default()
+        .with_name(TopicName(text(name.to_owned())))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
+    client.call(&request, 7).topics[0].error_code
+}
+
 /// A request that makes `count` topics.
-fn create(prefix: &str, count: usize, partitions: usize) -> Bytes {
+pub(crate) fn create(prefix: &str, count: usize, partitions: usize) -> Bytes {
     let topics = (0..count).map(|number| {
         CreatableTopic::default()
             .with_name(TopicName(text(format!("{prefix}-{number}"))))

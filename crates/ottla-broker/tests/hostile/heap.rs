@@ -8,6 +8,7 @@ struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
 /// What was allocated since [`Heap::watch`].
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,7 @@ impl Heap {
     pub(crate) fn watch() -> Self {
         let live_before = LIVE.load(Relaxed);
         PEAK.store(live_before, Relaxed);
+        LARGEST.store(0, Relaxed);
         Self { live_before }
     }
 
@@ -27,9 +29,15 @@ impl Heap {
     pub(crate) fn peak(self) -> usize {
         PEAK.load(Relaxed).saturating_sub(self.live_before)
     }
+
+    /// The largest single allocation.
+    pub(crate) fn largest(self) -> usize {
+        LARGEST.load(Relaxed)
+    }
 }
 
 fn took(bytes: usize) {
+    LARGEST.fetch_max(bytes, Relaxed);
     let live = LIVE.fetch_add(bytes, Relaxed) + bytes;
     PEAK.fetch_max(live, Relaxed);
 }

@@ -3,12 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
 mod answers;
+#[allow(dead_code, reason = "its other users are the tests of the wire")]
+#[path = "../wire/client.rs"]
+mod client;
 #[path = "../../src/cost.rs"]
 mod cost;
+#[allow(dead_code, reason = "its other users are the protocol's own tests")]
+#[path = "../../../ottla-protocol/src/tests/filler.rs"]
+mod filler;
+mod floods;
 mod heap;
+mod lengths;
 mod peer;
+mod records;
+mod slow;
+mod strangers;
 mod wide;
 
+// Where the filler looks for it.
+use ottla_protocol::shape;
 use parking_lot::{Mutex, MutexGuard};
 
 /// The tests take turns: they count what the whole process allocates.

@@ -10,6 +10,9 @@ use ottla_protocol::api::Api;
 /// A test that hangs shall fail some day.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a flood waits for the broker to take more.
+const BRIEF: Duration = Duration::from_millis(300);
+
 /// A broker in memory with `change`d options, and where it listens.
 pub(crate) fn broker(change: impl FnOnce(&mut BrokerOptions)) -> (RunningBroker, SocketAddr) {
     let mut options = BrokerOptions::new(Storage::InMemory);
@@ -51,6 +54,13 @@ impl Peer {
         }
     }
 
+    /// Sends as much of `bytes` as is taken without somebody reading for long.
+    pub(crate) fn send_some(&mut self, bytes: &[u8]) {
+        self.stream.set_write_timeout(Some(BRIEF)).unwrap();
+        // It may time out or be closed, which are the two things that shall happen.
+        let _ = self.stream.write_all(bytes);
+    }
+
     /// Sends nothing more.
     pub(crate) fn finish(&self) {
         // The broker may have closed the connection already.
@@ -74,6 +84,16 @@ impl Peer {
             left -= part;
         }
         End::Answered(length)
+    }
+
+    /// One whole answer, without its length.
+    pub(crate) fn answer(&mut self) -> Option<Vec<u8>> {
+        let mut length = [0; 4];
+        if !self.fill(&mut length) {
+            return None;
+        }
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        self.fill(&mut answer).then_some(answer)
     }
 
     /// Sends `frame` as its last one and reads what comes of it, up to the connection's end: what
