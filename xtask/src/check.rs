@@ -53,7 +53,7 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "unit, property, crash-point and integration tests",
         needs: &[],
-        run: |_| cargo(&["test", "--workspace"]),
+        run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
     },
     Step {
         name: "fuzz",

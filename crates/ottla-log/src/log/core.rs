@@ -137,7 +137,7 @@ impl LogCore {
                 noted: parts.noted,
                 rolled_at: None,
                 first_timestamp: None,
-                retained: None,
+                retained: Some(Look::opened(shared.clock.now())),
             }),
             syncing: Mutex::new(Syncing {
                 recovery_point: parts.ends.durable,

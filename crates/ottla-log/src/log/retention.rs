@@ -39,6 +39,16 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// As if there had been one when the log was opened, at `now`: Kafka does not look at once
+    /// either, and a log that is just being filled with old records keeps them for an interval.
+    pub(super) const fn opened(now: Timestamp) -> Self {
+        Self {
+            at: now,
+            end: Offset::new(-1),
+            next: None,
+        }
+    }
+
     /// When it is worth the next one: not sooner than an `interval` later, and only where time
     /// or an append may have changed what it finds.
     fn due(&self, interval: i64, end: Offset) -> Option<Timestamp> {

@@ -29,6 +29,13 @@ fn kit(config: LogConfig) -> Kit {
     }
 }
 
+/// A log whose first look is due at once.
+fn open(kit: &Kit) -> Arc<LogCore> {
+    let log = kit.open(&Known::default());
+    log.appender.lock().retained = None;
+    log
+}
+
 /// Appends a batch of one record of some 1,000 bytes: four make a segment.
 fn put(log: &LogCore, time: i64, options: &BatchOptions) -> (i64, bool) {
     let value = "r".repeat(1000 - 90);
@@ -69,7 +76,7 @@ fn files(kit: &Kit, log: &LogCore) -> (usize, usize) {
 #[test]
 fn old_segments_go_and_their_files_later() {
     let kit = kit(keeping(Some(WEEK), None));
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     // A segment a day: offsets 0 to 3, 4 to 7, 8 to 11, 12.
     fill(&log, (0..13).map(|n| n / 4 * DAY));
     kit.flusher.flush().unwrap();
@@ -93,7 +100,7 @@ fn old_segments_go_and_their_files_later() {
 fn the_active_segment_goes_too_and_offsets_go_on() {
     for clean in [true, false] {
         let kit = kit(keeping(Some(WEEK), None));
-        let log = kit.open(&Known::default());
+        let log = open(&kit);
         fill(&log, (0..6).map(|n| n * DAY));
         kit.flusher.flush().unwrap();
         maintain(&log, 5 * DAY + WEEK + 1);
@@ -116,7 +123,7 @@ fn the_active_segment_goes_too_and_offsets_go_on() {
 #[test]
 fn a_log_that_is_too_large_loses_its_first_segments() {
     let kit = kit(keeping(None, Some(8_500)));
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     fill(&log, 0..13);
     kit.flusher.flush().unwrap();
     let size = log.size_bytes();
@@ -142,7 +149,7 @@ fn a_log_that_is_too_large_loses_its_first_segments() {
 #[test]
 fn settings_change_while_the_log_is_open() {
     let kit = kit(keeping(None, None));
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     fill(&log, (0..9).map(|n| n * DAY));
     kit.flusher.flush().unwrap();
     assert_eq!(maintain(&log, 1000 * DAY).next, None);
@@ -162,7 +169,7 @@ fn settings_change_while_the_log_is_open() {
 #[test]
 fn nothing_goes_that_is_not_committed_and_durable() {
     let kit = kit(keeping(Some(1), None));
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     fill(&log, 0..6);
     assert_eq!(maintain(&log, WEEK).next, Some(at(WEEK + INTERVAL)));
     assert_eq!(start(&log), 0, "nothing is durable");
@@ -194,7 +201,7 @@ fn times_of_the_future_keep_and_missing_ones_are_the_files() {
         },
         ..Kit::over(Arc::new(vfs))
     };
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     let none = Timestamp::NONE.get();
     fill(&log, [none; 5]);
     fill(&log, [begin + 100 * DAY; 5]);
@@ -213,7 +220,7 @@ fn times_of_the_future_keep_and_missing_ones_are_the_files() {
 #[test]
 fn a_reader_keeps_its_segment() {
     let kit = kit(keeping(Some(DAY), None));
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     fill(&log, 0..9);
     kit.flusher.flush().unwrap();
     // Known good and durable: handed out as a range of the file, not as a copy.
@@ -230,7 +237,7 @@ fn a_reader_keeps_its_segment() {
 #[test]
 fn producers_outlive_their_batches() {
     let kit = kit(keeping(Some(DAY), None));
-    let log = kit.open(&Known::default());
+    let log = open(&kit);
     let options = |sequence| BatchOptions {
         producer_id: ProducerId::new(7),
         producer_epoch: ProducerEpoch::new(0),
@@ -255,4 +262,20 @@ fn producers_outlive_their_batches() {
     let log = kit.open(&known);
     assert_eq!(put(&log, 0, &options(5)), (5, true));
     assert_eq!(put(&log, 0, &options(6)), (6, false));
+}
+
+#[test]
+fn a_log_that_was_just_opened_keeps_old_records_for_an_interval() {
+    let kit = kit(keeping(Some(1000), None));
+    let log = kit.open(&Known::default());
+    let opened = kit.shared.clock.now().get();
+    fill(&log, [opened; 3]);
+    kit.flusher.flush().unwrap();
+    assert_eq!(
+        maintain(&log, opened + 2000).next,
+        Some(at(opened + INTERVAL))
+    );
+    assert_eq!(start(&log), 0);
+    maintain(&log, opened + INTERVAL);
+    assert_eq!(start(&log), 3);
 }
