@@ -5,12 +5,14 @@
 mod build;
 mod control;
 mod header;
+mod rebuild;
 mod records;
 mod valid;
 
 pub use build::{BatchOptions, BuildError, build_batch};
 pub use control::{ControlType, EndTransactionMarker};
 pub use header::{Attributes, BatchHeader, TimestampType};
+pub(crate) use rebuild::{empty, rebuild};
 pub use records::{Headers, OwnedRecords, RecordIter, RecordRef, Records};
 pub use valid::{AssignedBatches, ValidBatches};
 

@@ -7,6 +7,7 @@
 mod append;
 mod boundaries;
 mod check;
+mod compact;
 mod config;
 mod core;
 mod cut;

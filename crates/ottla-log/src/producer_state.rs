@@ -148,6 +148,16 @@ impl ProducerState {
         self.producers.len()
     }
 
+    /// The last data batch of each producer by its last offset, and the epoch: what a batch must
+    /// be kept for, even if without its records.
+    pub(crate) fn last_batches(&self) -> BTreeMap<ProducerId, (Option<Offset>, ProducerEpoch)> {
+        let last = |(id, entry): (&ProducerId, &Entry)| {
+            let offset = entry.last().map(|batch| batch.last_offset);
+            (*id, (offset, entry.epoch))
+        };
+        self.producers.iter().map(last).collect()
+    }
+
     /// Whether a leader may append a data batch with this header. `transaction_version` is the
     /// producer's protocol (KIP-890): from 2 on, an unknown producer has to start at sequence 0.
     ///

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 pub(crate) use index::{IndexBuilder, IndexRules};
 pub(crate) use search::{BadRange, BatchRange};
@@ -59,6 +59,9 @@ pub(crate) struct Segment {
     /// Used since the last look of the handles' clock.
     used: AtomicBool,
     files: Mutex<OpenFiles>,
+    /// Held while a file is opened by its name and, alone, while the names change: another
+    /// segment's file may get the old name next.
+    names: RwLock<()>,
     state: Mutex<State>,
 }
 
@@ -122,6 +125,7 @@ impl Segment {
             dirty: AtomicBool::new(false),
             used: AtomicBool::new(false),
             files: Mutex::new(OpenFiles::default()),
+            names: RwLock::new(()),
             state: Mutex::new(State {
                 extent,
                 index,
@@ -269,7 +273,18 @@ impl Segment {
     /// Takes the segment out of its log: its files get the suffix of deleted ones. Who reads it
     /// reads on.
     pub(crate) fn remove(&self) -> Result<(), StorageError> {
-        let files = dir::SEGMENT_SUFFIXES.map(|suffix| self.path_of(suffix));
+        self.rename_files(&dir::SEGMENT_SUFFIXES)
+    }
+
+    /// As [`Segment::remove`], for a segment whose place another one takes: what was known of
+    /// producers at its base offset stays.
+    pub(crate) fn give_way(&self) -> Result<(), StorageError> {
+        self.rename_files(&[dir::LOG, dir::INDEX, dir::TIME_INDEX, dir::TXN_INDEX])
+    }
+
+    fn rename_files(&self, suffixes: &[&str]) -> Result<(), StorageError> {
+        let _names = self.names.write();
+        let files: Vec<PathBuf> = suffixes.iter().map(|suffix| self.path_of(suffix)).collect();
         self.removed.store(true, Ordering::Release);
         for path in files {
             dir::mark_deleted(&*self.shared.vfs, &path)?;

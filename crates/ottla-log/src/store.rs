@@ -350,6 +350,7 @@ impl Inner {
             root: parts.data.kafka.clone(),
             cut_dir: parts.data.own.join("cut"),
             flush: options.flush,
+            compacting: Arc::default(),
             limits: options.limits.clone(),
         };
         let found = |(id, known): (LogId, Known)| {

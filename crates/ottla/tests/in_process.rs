@@ -328,3 +328,30 @@ fn a_week_passes_and_old_records_go() {
     let ends = topic.ends_blocking(0).unwrap();
     assert_eq!((ends.start, ends.end), (Offset::new(5), Offset::new(5)));
 }
+
+#[test]
+fn of_a_compacted_topic_the_newest_of_each_key_stays() {
+    let clock = TestClock::frozen();
+    let builder = Broker::builder().in_memory().clock(Arc::new(clock.clone()));
+    let broker = builder.start_blocking().unwrap();
+    let topic = NewTopic::new("t")
+        .config("cleanup.policy", "compact")
+        .config("internal.segment.bytes", 2000)
+        .config("min.cleanable.dirty.ratio", 0.01);
+    let topic = broker.create_topic_blocking(topic).unwrap();
+    for n in 0..60 {
+        let record = Record::new(format!("{n}")).with_key(format!("k{}", n % 4));
+        let appended = topic.append_blocking(0, &[record], AppendOptions::default());
+        assert_eq!(appended.unwrap().base_offset, Offset::new(n));
+    }
+    assert_eq!(values(&topic, 0).len(), 60);
+    clock.advance(Duration::from_secs(60));
+    // What is left: the newest of each key in the sealed segments, and the active one.
+    while values(&topic, 0).len() > 40 {
+        thread::yield_now();
+    }
+    let left = values(&topic, 0);
+    assert_eq!(left[left.len() - 4..], ["56", "57", "58", "59"]);
+    let refused = topic.append_blocking(0, &[Record::new("no key")], AppendOptions::default());
+    assert!(refused.is_err());
+}

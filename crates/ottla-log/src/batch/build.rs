@@ -116,7 +116,7 @@ pub fn build_batch(records: &[Record], options: &BatchOptions) -> Result<Bytes, 
     Ok(bytes.into())
 }
 
-fn put_record(
+pub(super) fn put_record(
     out: &mut Vec<u8>,
     offset_delta: i64,
     timestamp_delta: i64,

@@ -114,6 +114,14 @@ impl Attributes {
         }
     }
 
+    pub(crate) const fn with_codec(self, codec: Codec) -> Self {
+        Self(self.0 & !Self::CODEC | codec.id() as i16)
+    }
+
+    pub(crate) const fn with_delete_horizon(self, yes: bool) -> Self {
+        Self(self.0 & !Self::DELETE_HORIZON | if yes { Self::DELETE_HORIZON } else { 0 })
+    }
+
     pub(crate) const fn with_transactional(self, yes: bool) -> Self {
         Self(self.0 & !Self::TRANSACTIONAL | if yes { Self::TRANSACTIONAL } else { 0 })
     }
@@ -232,6 +240,17 @@ impl BatchHeader {
     pub const fn size_bytes(&self) -> usize {
         // `parse` saw that the length is not negative.
         self.batch_length as usize + Self::OVERHEAD
+    }
+
+    /// From when on compaction may remove the batch's tombstones, or its marker; `None` before one
+    /// saw them.
+    #[must_use]
+    pub const fn delete_horizon(&self) -> Option<Timestamp> {
+        if self.attributes.has_delete_horizon() {
+            Some(self.base_timestamp)
+        } else {
+            None
+        }
     }
 
     /// The offset of the last record.

@@ -50,6 +50,11 @@ impl Boundaries {
         self.recent.get(at).copied()
     }
 
+    /// Forgets the places in segments whose base offset `is_gone`.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(Offset) -> bool) {
+        self.recent.retain(|boundary| !is_gone(boundary.segment));
+    }
+
     /// Forgets everything above `end`.
     pub(crate) fn truncate(&mut self, end: Offset) {
         while self.recent.back().is_some_and(|last| last.offset > end) {

@@ -72,7 +72,12 @@ impl<'a> Checker<'a> {
         None
     }
 
-    fn batch_at(&mut self, position: u64, offset: Offset) -> Result<(BatchHeader, Bytes), Stop> {
+    /// The good batch at `position`, with offset `offset` or above.
+    pub(super) fn batch_at(
+        &mut self,
+        position: u64,
+        offset: Offset,
+    ) -> Result<(BatchHeader, Bytes), Stop> {
         let bad = |why: String| Stop {
             position,
             why,

@@ -54,6 +54,20 @@ pub struct LogConfig {
     pub compression: Option<Compression>,
     /// Whether `cleanup.policy` has `compact`: each of a client's records needs a key.
     pub compacted: bool,
+    /// Whether a compacted log is compacted indeed (`log.cleaner.enable`).
+    pub cleaner_enable: bool,
+    /// `min.cleanable.dirty.ratio`: the share of the log that must be uncompacted before it is
+    /// compacted again.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: how long a record stays at least.
+    pub min_compaction_lag: Duration,
+    /// `max.compaction.lag.ms`: how long a record waits for compaction at most.
+    pub max_compaction_lag: Duration,
+    /// `delete.retention.ms`: how long a tombstone, or the end of a removed transaction, stays
+    /// after the first compaction that saw it.
+    pub delete_retention: Duration,
+    /// `log.cleaner.dedupe.buffer.size`: the most memory for the map of keys.
+    pub compaction_map_bytes: usize,
     /// `retention.ms`, where `cleanup.policy` has `delete`: how old a segment's newest record may
     /// become before the segment goes; none keeps it for ever.
     pub retention_ms: Option<Duration>,
@@ -84,6 +98,12 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 60 * 60 * 1000,
             compression: None,
             compacted: false,
+            cleaner_enable: true,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag: Duration::ZERO,
+            max_compaction_lag: Duration::MAX,
+            delete_retention: Duration::from_secs(24 * 60 * 60),
+            compaction_map_bytes: 128 << 20,
             retention_ms: None,
             retention_bytes: None,
             retention_check_interval: Duration::from_secs(5 * 60),

@@ -1,9 +1,10 @@
 //! One partition's log as the store holds it: what it consists of.
 //!
 //! What it does is in the files beside this one, by topic. Locks, in the order in which they may
-//! be taken: `appender` (held during an append's IO), `syncing` (held during a sync's IO), then
-//! the small ones, which are never held during IO: `epochs`, `boundaries`, `pending`, the ends, a
-//! segment's own. A reader takes small ones only; so do `round_done` and `failed`.
+//! be taken: `compaction` (held during a step of it), `appender` (held during an append's IO),
+//! `syncing` (held during a sync's IO), then the small ones, which are never held during IO:
+//! `epochs`, `boundaries`, `pending`, the ends, a segment's own (but for that of its names). A
+//! reader takes small ones only; so do `round_done` and `failed`.
 
 use std::fmt;
 use std::path::Path;
@@ -14,6 +15,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::boundaries::Boundaries;
+use super::compact::Compaction;
 use super::config::{FlushMode, LogConfig};
 use super::ends::{Ends, EndsCell};
 use super::health::{Gone, Health};
@@ -45,6 +47,8 @@ pub(crate) struct LogCore {
     pub(super) truncations: AtomicU64,
     pub(super) appender: Mutex<Appender>,
     pub(super) syncing: Mutex<Syncing>,
+    /// Taken before the appender's, by whoever maintains the log.
+    pub(super) compaction: Mutex<Compaction>,
     pub(super) epochs: Mutex<Epochs>,
     pub(super) boundaries: Mutex<Boundaries>,
     pub(super) pending: Mutex<Pending>,
@@ -114,6 +118,8 @@ pub(super) struct Parts {
     pub(super) corrupt: Option<StorageError>,
     pub(super) has_dir: bool,
     pub(super) noted: bool,
+    /// Below this everything was compacted.
+    pub(super) cleaned: Offset,
 }
 
 impl LogCore {
@@ -142,6 +148,7 @@ impl LogCore {
             syncing: Mutex::new(Syncing {
                 recovery_point: parts.ends.durable,
             }),
+            compaction: Mutex::new(Compaction::from(parts.cleaned)),
             ends: EndsCell::new(parts.ends),
             epochs: Mutex::new(Epochs {
                 cache: parts.epochs,
@@ -188,6 +195,11 @@ impl LogCore {
         let mut appender = self.appender.lock();
         appender.config = config;
         appender.retained = None;
+    }
+
+    /// The settings now.
+    pub(super) fn config(&self) -> LogConfig {
+        self.appender.lock().config.clone()
     }
 
     /// The latest leader epoch; `None` before the first.

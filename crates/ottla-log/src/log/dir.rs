@@ -24,6 +24,10 @@ pub(crate) const DELETED: &str = ".deleted";
 const CLEANED: &str = ".cleaned";
 /// Marks a compacted file that is to take the place of others.
 const SWAP: &str = ".swap";
+/// Record batches that compaction writes.
+pub(crate) const LOG_CLEANED: &str = ".log.cleaned";
+/// Record batches that compaction wrote, which are to take the place of others.
+pub(crate) const LOG_SWAP: &str = ".log.swap";
 /// Marks a file half written by us.
 pub(crate) const TMP: &str = ".tmp";
 
@@ -101,7 +105,7 @@ impl Listing {
             METADATA => self.metadata = true,
             EPOCHS => self.epochs = true,
             _ if [DELETED, CLEANED, TMP].iter().any(|s| name.ends_with(s)) => {
-                if let Some((base, ".log.cleaned")) = split(&name) {
+                if let Some((base, LOG_CLEANED)) = split(&name) {
                     self.cleaned.insert(base);
                 }
                 self.leftovers.push(name);
@@ -112,7 +116,7 @@ impl Listing {
                 Some((base, TIME_INDEX)) => _ = self.time_indexes.insert(base),
                 Some((base, TXN_INDEX)) => _ = self.txn_indexes.insert(base),
                 Some((base, SNAPSHOT)) => _ = self.snapshots.insert(base),
-                Some((base, ".log.swap")) => _ = self.swaps.insert(base),
+                Some((base, LOG_SWAP)) => _ = self.swaps.insert(base),
                 // The index of a swapped segment is made anew from the segment.
                 Some((_, suffix)) if suffix.ends_with(SWAP) => self.leftovers.push(name),
                 _ => {}

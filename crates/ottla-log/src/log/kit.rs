@@ -34,6 +34,7 @@ struct Rounds {
     /// Log starts that are durable with the next round, and those that are.
     starting: BTreeMap<LogId, Offset>,
     started: BTreeMap<LogId, Offset>,
+    cleaned: BTreeMap<LogId, Offset>,
     reserved: u64,
     round: u64,
 }
@@ -89,6 +90,7 @@ impl DirectFlusher {
             durable_end,
             has_data: (durable_end > Offset::ZERO).then(topic_id),
             log_start: state.started.get(&id()).copied().unwrap_or_default(),
+            cleaned: state.cleaned.get(&id()).copied().unwrap_or_default(),
             ..Known::default()
         }
     }
@@ -98,6 +100,7 @@ impl DirectFlusher {
         let mut state = self.state.lock();
         state.durable.insert(id(), known.durable_end);
         state.started.insert(id(), known.log_start);
+        state.cleaned.insert(id(), known.cleaned);
     }
 }
 
@@ -119,6 +122,13 @@ impl Flusher for DirectFlusher {
         let mut state = self.state.lock();
         state.starting.insert(target.id().clone(), log_start);
         state.dirty.insert(target.id().clone(), Arc::clone(target));
+    }
+
+    fn cleaned(&self, target: &Arc<dyn FlushTarget>, offset: Offset) {
+        self.state
+            .lock()
+            .cleaned
+            .insert(target.id().clone(), offset);
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>> {
@@ -209,6 +219,7 @@ impl Kit {
             root: dir.join("kafka"),
             cut_dir: dir.join("ottla/cut"),
             flush,
+            compacting: Arc::default(),
             limits: Limits::default(),
         });
         Self {
@@ -250,6 +261,7 @@ pub(crate) fn closed(log: &LogCore) -> Known {
         recovery_point: checkpoints.recovery_point,
         durable_end: checkpoints.recovery_point,
         log_start: checkpoints.log_start,
+        cleaned: log.cleaned(),
         ..Known::default()
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn clear(
     // from the first unfinished file on goes, the originals are still there.
     if let Some(unfinished) = listing.cleaned.first().copied() {
         for base in listing.swaps.split_off(&unfinished) {
-            listing.leftovers.push(dir::name_of(base, ".log.swap"));
+            listing.leftovers.push(dir::name_of(base, dir::LOG_SWAP));
         }
     }
     let mut changed = !listing.leftovers.is_empty();
@@ -55,7 +55,7 @@ fn complete_swap(
     listing: &mut Listing,
     base: Offset,
 ) -> Result<(), StorageError> {
-    let swap = dir::file_in(log_dir, base, ".log.swap");
+    let swap = dir::file_in(log_dir, base, dir::LOG_SWAP);
     let next = end_of(shared, &swap, base)?;
     let covered: Vec<Offset> = listing.segments.range(base..next).copied().collect();
     for old in covered {
@@ -70,6 +70,9 @@ fn complete_swap(
         listing.time_indexes.remove(&old);
         listing.txn_indexes.remove(&old);
     }
+    // No index of the old file may be found beside the new one.
+    let synced = shared.vfs.sync_dir(log_dir);
+    synced.map_err(|e| StorageError::io("sync the directory", log_dir, e))?;
     let path = dir::file_in(log_dir, base, dir::LOG);
     let renamed = shared.vfs.rename(&swap, &path);
     renamed.map_err(|e| StorageError::io("rename a compacted segment to", &path, e))?;

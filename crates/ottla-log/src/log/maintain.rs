@@ -1,5 +1,5 @@
-//! Work that no append waits for, in bounded steps: rolls by time, lets old segments go, deletes
-//! files, forgets producers.
+//! Work that no append waits for, in bounded steps: rolls by time, lets old segments go, compacts,
+//! deletes files, forgets producers.
 
 use std::sync::atomic::Ordering;
 
@@ -16,20 +16,27 @@ impl LogCore {
     /// One bounded step of work that no append waits for.
     pub(crate) fn maintain(&self, now: Timestamp) -> Result<Maintenance, StorageError> {
         if self.health.gone().is_some() || self.health.read_fault().is_some() {
+            self.stop_compacting();
             return Ok(Maintenance::default());
         }
         let (rolled, roll_due) = self.roll_if_old(now)?;
         let retained = self.retain(now)?;
         let more = rolled || retained.more || self.mark_removed(now)? || self.delete_one(now)?;
+        let compacted = if more {
+            Maintenance::default()
+        } else {
+            self.compact(now)?
+        };
         let expiry = self.expire_producers(now);
         let pending = self.pending.lock();
         let deletions = pending.deleted.iter().map(|(due, _)| *due);
         Ok(Maintenance {
-            more,
+            more: more || compacted.more,
             next: deletions
                 .chain(expiry)
                 .chain(roll_due)
                 .chain(retained.next)
+                .chain(compacted.next)
                 .min(),
         })
     }

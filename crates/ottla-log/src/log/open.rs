@@ -130,6 +130,7 @@ impl LogCore {
                 corrupt: recovered.corrupt,
                 has_dir: true,
                 noted: known.has_data == Some(topic_id),
+                cleaned: known.cleaned,
             },
         );
         Ok((core, report))
@@ -161,6 +162,7 @@ impl LogCore {
                 corrupt: None,
                 has_dir: false,
                 noted: false,
+                cleaned: Offset::ZERO,
             },
         )
     }

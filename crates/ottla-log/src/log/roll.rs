@@ -147,7 +147,7 @@ impl LogCore {
 
 impl Segment {
     /// The largest timestamp of the first batch.
-    fn first_timestamp(&self) -> Result<Timestamp, StorageError> {
+    pub(super) fn first_timestamp(&self) -> Result<Timestamp, StorageError> {
         let file = self.file()?;
         let size = self.extent().size;
         let mut walk = Walk::new(&*file, Wait::Allowed, 0, size, self.base());

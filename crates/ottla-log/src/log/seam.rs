@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
@@ -90,6 +91,9 @@ pub(crate) trait Flusher: fmt::Debug + Send + Sync {
     /// Notes that `target` starts at `log_start` now; durable with the next round. Does not block.
     fn started(&self, target: &Arc<dyn FlushTarget>, log_start: Offset);
 
+    /// Notes that everything of `target` below `offset` was compacted; durable some time later.
+    fn cleaned(&self, target: &Arc<dyn FlushTarget>, offset: Offset);
+
     /// Waits until `bytes` more fit into the dirty budget, and takes them. The store's first
     /// call removes the clean marker, durably. Refused once the store is closed.
     fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>>;
@@ -127,6 +131,8 @@ pub(crate) struct LogShared {
     pub(crate) cut_dir: PathBuf,
     /// The flush mode of logs whose config names none.
     pub(crate) flush: FlushMode,
+    /// A log is being compacted: one at a time.
+    pub(crate) compacting: Arc<AtomicBool>,
     /// The bounds of what is read from the disk.
     pub(crate) limits: Limits,
 }
@@ -153,6 +159,8 @@ pub(crate) struct Known {
     pub(crate) durable_end: Offset,
     /// The checkpointed log start offset (`log-start-offset-checkpoint`).
     pub(crate) log_start: Offset,
+    /// Below this everything was compacted (`cleaner-offset-checkpoint`).
+    pub(crate) cleaned: Offset,
     /// The data directory is not of our making: there may be gaps between its segments that were
     /// never filled. In our own two segments that do not meet have lost what was between them.
     pub(crate) foreign: bool,

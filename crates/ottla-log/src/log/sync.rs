@@ -80,6 +80,7 @@ impl LogCore {
     /// and a producer snapshot, and refuses everything from now on. The answer's
     /// `recovery_point` is the log end.
     pub(crate) fn close(&self) -> Result<Checkpoints, StorageError> {
+        self.stop_compacting();
         let appender = self.appender.lock();
         self.health.leave(Gone::Closed);
         if let Some(fault) = self.health.append_fault() {

@@ -12,6 +12,11 @@ use super::kit::{self, Kit, closed};
 use super::{Bound, Known};
 use crate::Offset;
 
+/// Checks the files of a closed log that starts at 0.
+pub(super) fn check_files(vfs: &dyn crate::vfs::Vfs, log_dir: &std::path::Path) {
+    files::check(vfs, log_dir, Offset::ZERO);
+}
+
 #[test]
 fn appends_and_reads_back() {
     let kit = Kit::new();

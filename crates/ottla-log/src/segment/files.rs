@@ -1,6 +1,5 @@
 //! The open files of a segment: opened when asked for, closed by the handles' clock.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -126,15 +125,10 @@ impl Segment {
     }
 
     fn open(&self, suffix: &str, mode: OpenMode) -> Result<Arc<dyn File>, StorageError> {
+        let _names = self.names.read();
         let path = self.path_of(suffix);
-        match self.shared.vfs.open(&path, mode) {
-            // The segment left its log between the look at its name and the opening.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && path != self.path_of(suffix) => {
-                self.shared.vfs.open(&self.path_of(suffix), mode)
-            }
-            opened => opened,
-        }
-        .map_err(|e| StorageError::io("open", &path, e))
+        let opened = self.shared.vfs.open(&path, mode);
+        opened.map_err(|e| StorageError::io("open", &path, e))
     }
 
     /// Puts a file in its place and counts this segment among the holders of open files.

@@ -73,7 +73,9 @@ impl IndexBuilder {
 
     /// Adds the next batch, which begins at `position`.
     pub(crate) fn add(&mut self, header: &BatchHeader, position: u64) {
-        if header.max_timestamp > self.largest.timestamp {
+        // An empty batch still has the timestamp that its records had. An entry for it would name
+        // a record that is not there.
+        if header.record_count > 0 && header.max_timestamp > self.largest.timestamp {
             self.largest = Largest {
                 timestamp: header.max_timestamp,
                 offset: header.last_offset(),
@@ -111,7 +113,7 @@ impl IndexBuilder {
     }
 
     /// Whether no entry fits any more, so that the segment has to end.
-    pub(super) const fn is_full(&self) -> bool {
+    pub(crate) const fn is_full(&self) -> bool {
         self.offsets.is_full() || self.times.is_full()
     }
 

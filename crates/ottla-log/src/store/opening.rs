@@ -20,7 +20,7 @@ use super::names::{self, DirKind};
 use super::options::{StoreOptions, World};
 use super::replay::{Replay, replay};
 use super::report::RecoveryReport;
-use super::rounds::{HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
+use super::rounds::{CLEANED, HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
 
 /// Kafka's name for the file with the high watermarks.
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
@@ -229,6 +229,9 @@ impl Opening<'_> {
         }
         for (id, offset) in self.read_offsets(LOG_STARTS)? {
             known.entry(id).or_default().log_start = offset;
+        }
+        for (id, offset) in self.read_offsets(CLEANED)? {
+            known.entry(id).or_default().cleaned = offset;
         }
         for known in known.values_mut() {
             known.clean = clean;

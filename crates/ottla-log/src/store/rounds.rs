@@ -40,7 +40,7 @@ use files::CheckpointFiles;
 use marker::Marker;
 use state::{Item, LogState, State};
 
-pub(super) use files::{HAS_DATA, LOG_STARTS, RECOVERY_POINTS};
+pub(super) use files::{CLEANED, HAS_DATA, LOG_STARTS, RECOVERY_POINTS};
 pub(super) use marker::MARKER;
 
 /// Why maintenance is due, one bit each.
@@ -48,6 +48,7 @@ const DIRTY: u8 = 1;
 const HALF_FULL: u8 = 2;
 const DRAIN: u8 = 4;
 const DELETED: u8 = 8;
+const CLEANED_SOME: u8 = 16;
 
 /// Told when [`Store::maintain`](super::Store::maintain) has something to do sooner than it last
 /// said. Called from appends and flush rounds: it must return at once.
@@ -111,6 +112,7 @@ impl Rounds {
             log.recovery_point = known.recovery_point;
             log.durable_end = known.durable_end;
             log.log_start = known.log_start;
+            log.cleaned = known.cleaned;
             state.logs.insert(id, log);
         }
         for replayed in start.replayed {
@@ -329,6 +331,13 @@ impl Flusher for Rounds {
         };
         state.changed = true;
         self.note(&mut state, entry, None);
+    }
+
+    fn cleaned(&self, target: &Arc<dyn FlushTarget>, offset: Offset) {
+        let mut state = self.state.lock();
+        state.log_of(target).cleaned = offset;
+        state.changed = true;
+        self.signal(state, CLEANED_SOME);
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>> {

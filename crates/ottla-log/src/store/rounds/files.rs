@@ -15,6 +15,7 @@ use super::state::BeforeSync;
 /// Kafka's names for the checkpoint files, and ours.
 pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+pub(crate) const CLEANED: &str = "cleaner-offset-checkpoint";
 pub(crate) const HAS_DATA: &str = "has-data";
 
 /// How a sync of one log's files ended.
@@ -108,10 +109,10 @@ impl Rounds {
     /// Writes the checkpoint files that would say something else than they do, durably.
     pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
         let mut files = self.files.lock();
-        let (recovery_points, log_starts, has_data) = {
+        let (recovery_points, log_starts, cleaned, has_data) = {
             let mut state = self.state.lock();
             state.changed = false;
-            let (mut points, mut starts) = (Vec::new(), Vec::new());
+            let (mut points, mut starts, mut cleaned) = (Vec::new(), Vec::new(), Vec::new());
             for (id, log) in state.logs.iter().filter(|(_, log)| !log.retired) {
                 if log.recovery_point > Offset::ZERO || state.has_data.contains_key(id) {
                     points.push((id.clone(), log.recovery_point));
@@ -119,8 +120,11 @@ impl Rounds {
                 if log.log_start > Offset::ZERO {
                     starts.push((id.clone(), log.log_start));
                 }
+                if log.cleaned > Offset::ZERO {
+                    cleaned.push((id.clone(), log.cleaned));
+                }
             }
-            (points, starts, state.has_data.clone())
+            (points, starts, cleaned, state.has_data.clone())
         };
         let offsets = |of: &[(LogId, Offset)]| {
             checkpoint::encode_offsets(of.iter().map(|(id, offset)| (id, *offset)))
@@ -129,6 +133,7 @@ impl Rounds {
             &self.dirs,
             &has_data::encode(&has_data),
             [&offsets(&log_starts), &offsets(&recovery_points)],
+            (!cleaned.is_empty()).then(|| offsets(&cleaned)).as_deref(),
         );
         if written.is_err() {
             self.state.lock().changed = true;
@@ -157,6 +162,7 @@ fn sync_both(
 pub(super) struct CheckpointFiles {
     has_data: Option<Print>,
     offsets: [Option<Print>; 2],
+    cleaned: Option<Print>,
 }
 
 type Print = (usize, u32);
@@ -168,12 +174,20 @@ impl CheckpointFiles {
         dirs: &Dirs,
         has_data: &[u8],
         offsets: [&[u8]; 2],
+        cleaned: Option<&[u8]>,
     ) -> Result<(), StorageError> {
         let print = |bytes: &[u8]| Some((bytes.len(), crc32fast::hash(bytes)));
         if self.has_data != print(has_data) {
             dirs.own.replace(HAS_DATA, has_data)?;
             dirs.own.sync()?;
             self.has_data = print(has_data);
+        }
+        // What it says too little of is compacted once more.
+        if let Some(cleaned) = cleaned
+            && self.cleaned != print(cleaned)
+        {
+            dirs.kafka.replace(CLEANED, cleaned)?;
+            self.cleaned = print(cleaned);
         }
         let prints = offsets.map(print);
         if self.offsets == prints {

@@ -93,6 +93,8 @@ pub(super) struct LogState {
     pub(super) durable_end: Offset,
     /// The first offset.
     pub(super) log_start: Offset,
+    /// Below this everything was compacted.
+    pub(super) cleaned: Offset,
     /// Raised by each settling: an older sync says nothing about the recovery point any more.
     pub(super) settled: u64,
     /// The log is being cut to this end: until it appends again, a sync of its files may still
@@ -122,6 +124,7 @@ impl LogState {
             recovery_point: Offset::ZERO,
             durable_end: Offset::ZERO,
             log_start: Offset::ZERO,
+            cleaned: Offset::ZERO,
             settled: 0,
             cut_to: None,
             retired: false,

@@ -1,6 +1,5 @@
 //! Why a key of Kafka's has no effect here, each as the end of "has no effect here: ...".
 
-pub(super) const NO_COMPACTION: &str = "logs are not compacted yet";
 pub(super) const ONLY_CLASSIC: &str = "only groups of the classic protocol are coordinated";
 pub(super) const NO_LINGER: &str = "what a group decides is written at once";
 pub(super) const OWN_LOADING: &str = "groups are read batch by batch";
@@ -22,3 +21,4 @@ pub(super) const OWN_BUDGET: &str = "one budget of bytes bounds what waits";
 pub(super) const OWN_FLUSHING: &str = "what is durable is noted with every flush round";
 pub(super) const OWN_QUORUM: &str = "the process is its own controller";
 pub(super) const OWN_THREADS: &str = "the number of threads follows the machine";
+pub(super) const OWN_UPKEEP: &str = "compaction is a part of the upkeep of each log";

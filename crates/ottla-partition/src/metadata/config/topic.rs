@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::def::{Check, ConfigDef, ConfigKind, Mark, Update};
-use super::reason::{NO_COMPACTION, NO_PREALLOCATION, NO_QUOTAS, NO_TIERED_STORAGE};
+use super::reason::{NO_PREALLOCATION, NO_QUOTAS, NO_TIERED_STORAGE};
 use super::value::{ConfigValue, InvalidConfig};
 
 use Check::{Any, AtLeast, Between, Fraction, GzipLevel, ListOf, OneOf, ThrottledReplicas};
@@ -129,7 +129,7 @@ static TOPIC: &[ConfigDef] = &[
          the named codec."),
     def("compression.zstd.level", Int, "3", Between(-131_072, 22), Effective,
         "The level used where compression.type is zstd."),
-    def("delete.retention.ms", Long, "86400000", AtLeast(0), Reported(NO_COMPACTION),
+    def("delete.retention.ms", Long, "86400000", AtLeast(0), Effective,
         "How long compaction keeps the marker of a deleted key, so that a reader that starts at \
          the beginning has this long to see it."),
     def("file.delete.delay.ms", Long, "60000", AtLeast(0), Effective,
@@ -153,7 +153,7 @@ static TOPIC: &[ConfigDef] = &[
         "Tiered storage, which does not exist here: how much stays on local disks."),
     def("local.retention.ms", Long, "-2", AtLeast(-2), Reported(NO_TIERED_STORAGE),
         "Tiered storage, which does not exist here: how long data stays on local disks."),
-    def("max.compaction.lag.ms", Long, LONG_MAX, AtLeast(1), Reported(NO_COMPACTION),
+    def("max.compaction.lag.ms", Long, LONG_MAX, AtLeast(1), Effective,
         "The longest a record may wait for compaction."),
     def("max.message.bytes", Int, "1048588", AtLeast(0), Effective,
         "The largest batch that is accepted, after compression."),
@@ -167,9 +167,9 @@ static TOPIC: &[ConfigDef] = &[
         Effective,
         "Whose clock a record's timestamp comes from: the producer's (CreateTime) or the \
          broker's at the append (LogAppendTime)."),
-    def("min.cleanable.dirty.ratio", Double, "0.5", Fraction, Reported(NO_COMPACTION),
+    def("min.cleanable.dirty.ratio", Double, "0.5", Fraction, Effective,
         "The share of a log that must be uncompacted before it is compacted again."),
-    def("min.compaction.lag.ms", Long, "0", AtLeast(0), Reported(NO_COMPACTION),
+    def("min.compaction.lag.ms", Long, "0", AtLeast(0), Effective,
         "The least time a record stays before compaction may remove it."),
     def("min.insync.replicas", Int, "1", AtLeast(1), Effective,
         "How many replicas must be in sync for an acks=all append, and for new records to \

@@ -44,6 +44,10 @@ pub struct TopicConfig {
     pub retention_bytes: Option<u64>,
     /// `retention.ms`; `None` for ever.
     pub retention_ms: Option<i64>,
+    /// `log.cleaner.enable`, the broker's.
+    pub cleaner_enable: bool,
+    /// `log.cleaner.dedupe.buffer.size`, the broker's.
+    pub cleaner_dedupe_buffer_size: u64,
     /// `log.retention.check.interval.ms`, the broker's.
     pub retention_check_interval_ms: i64,
     /// `segment.bytes`.
@@ -97,6 +101,13 @@ impl TopicConfig {
         config.timestamp_after_max_ms = self.message_timestamp_after_max_ms;
         config.compression = self.compression;
         config.compacted = self.cleanup.compact;
+        config.cleaner_enable = self.cleaner_enable;
+        config.min_cleanable_dirty_ratio = self.min_cleanable_dirty_ratio;
+        config.min_compaction_lag = millis(self.min_compaction_lag_ms);
+        config.max_compaction_lag = millis(self.max_compaction_lag_ms);
+        config.delete_retention = millis(self.delete_retention_ms);
+        let map_bytes = usize::try_from(self.cleaner_dedupe_buffer_size);
+        config.compaction_map_bytes = map_bytes.unwrap_or(usize::MAX);
         if self.cleanup.delete {
             config.retention_ms = self.retention_ms.map(millis);
             config.retention_bytes = self.retention_bytes;
@@ -168,6 +179,12 @@ impl ConfigView<'_> {
             min_insync_replicas: size("min.insync.replicas"),
             retention_bytes: u64::try_from(long("retention.bytes")).ok(),
             retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
+            cleaner_enable: self.broker("log.cleaner.enable").boolean().unwrap_or(true),
+            cleaner_dedupe_buffer_size: self
+                .broker("log.cleaner.dedupe.buffer.size")
+                .number()
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or_default(),
             retention_check_interval_ms: self
                 .broker("log.retention.check.interval.ms")
                 .number()
@@ -289,6 +306,9 @@ mod tests {
         assert_eq!(log.compression, Some(zstd));
         assert_eq!(log.timestamp_type, TimestampType::LogAppendTime);
         assert!(log.compacted, "its records need keys");
+        assert_eq!(log.max_compaction_lag, Duration::from_secs(1));
+        assert_eq!(log.delete_retention, Duration::from_secs(86_400));
+        assert!(log.cleaner_enable && log.compaction_map_bytes == 128 << 20);
         let gzip = config(&[("compression.type", "gzip")], &[]).log_config(0);
         assert_eq!(gzip.compression.unwrap().level, None, "the codec's own");
         assert_eq!(
