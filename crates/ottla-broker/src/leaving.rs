@@ -31,15 +31,21 @@ pub(crate) fn leave(dir: &Path, store: &Store) {
     });
 }
 
-/// Waits until a broker of this process has given back `dir`; `false` where none is about to, or
-/// where it takes too long.
-pub(crate) async fn given_back(dir: &Path) -> bool {
-    let gone = LEAVING.lock().get(&key(dir)).cloned();
-    let Some(mut gone) = gone else {
-        return false;
-    };
-    let ended = async { while gone.changed().await.is_ok() {} };
-    runtime::timeout(WAIT_MAX, ended).await.is_some()
+/// A directory that a broker of this process has let go.
+pub(crate) struct Leaving(watch::Receiver<()>);
+
+/// Whether a broker of this process has let go of `dir` and not given it back yet. To be asked
+/// before the directory is found in use: afterwards it may have been given back meanwhile.
+pub(crate) fn of(dir: &Path) -> Option<Leaving> {
+    LEAVING.lock().get(&key(dir)).cloned().map(Leaving)
+}
+
+impl Leaving {
+    /// Waits until the directory is given back; `false` where it takes too long.
+    pub(crate) async fn given_back(mut self) -> bool {
+        let ended = async { while self.0.changed().await.is_ok() {} };
+        runtime::timeout(WAIT_MAX, ended).await.is_some()
+    }
 }
 
 /// One name for each directory.
@@ -56,7 +62,6 @@ mod tests {
 
     use super::*;
     use crate::options::{BrokerOptions, Storage};
-    use crate::runtime::Runtime;
     use crate::start::{StartError, start_blocking};
 
     fn world(vfs: &Arc<MemVfs>) -> World {
@@ -65,6 +70,20 @@ mod tests {
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(OsEntropy),
         }
+    }
+
+    #[test]
+    fn what_was_given_back_meanwhile_is_not_waited_for() {
+        let vfs = Arc::new(MemVfs::new());
+        let dir = Path::new("/given-back");
+        let store = Store::open_in(world(&vfs), dir, StoreOptions::default());
+        let store = store.unwrap().store;
+        leave(dir, &store);
+        let leaving = of(dir).unwrap();
+        drop(store);
+        assert!(of(dir).is_none());
+        let runtime = runtime::Runtime::shared().unwrap();
+        assert_eq!(runtime.block_on(leaving.given_back()), Some(true));
     }
 
     #[test]
@@ -84,8 +103,6 @@ mod tests {
         drop(store);
         let broker = starting.join().unwrap().unwrap();
         assert!(broker.shutdown_blocking().clean);
-        let runtime = Runtime::shared().unwrap();
-        let again = runtime.block_on(given_back(Path::new(dir)));
-        assert_eq!(again, Some(false), "nobody is leaving any more");
+        assert!(of(Path::new(dir)).is_none(), "nobody is leaving any more");
     }
 }

@@ -106,14 +106,15 @@ async fn open_once_free(
         let worker = Arc::clone(&runtime);
         worker.spawn_blocking(move || open(&options, &runtime, &timer))
     };
+    let leaving = options.storage.dir().and_then(leaving::of);
     let opened = attempt().await.unwrap_or(Err(StartError::Panicked));
-    match (&opened, options.storage.dir()) {
-        (Err(StartError::Open(OpenError::InUse { .. })), Some(dir))
-            if leaving::given_back(dir).await =>
-        {
-            attempt().await.unwrap_or(Err(StartError::Panicked))
-        }
-        _ => opened,
+    let (Err(StartError::Open(OpenError::InUse { .. })), Some(leaving)) = (&opened, leaving) else {
+        return opened;
+    };
+    if leaving.given_back().await {
+        attempt().await.unwrap_or(Err(StartError::Panicked))
+    } else {
+        opened
     }
 }
 
