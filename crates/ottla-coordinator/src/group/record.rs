@@ -191,7 +191,8 @@ impl Record {
         }
     }
 
-    /// The record as bytes: its key, and its value, which is `None` for a tombstone.
+    /// The record as bytes: its key, and its value, which is `None` for a tombstone. A record of
+    /// another type of group is written as its deletion, whatever it was read as.
     ///
     /// # Errors
     /// [`EncodeError`] where a text is longer than its length can say; no decision of a shard is.
@@ -218,7 +219,6 @@ impl Record {
                 let value = metadata.as_ref().map(|m| group_value(m).encode());
                 Ok((key.encode()?, value.transpose()?))
             }
-            // Only ever deleted here.
             Self::Other(other) => Ok((other.key.clone(), None)),
         }
     }

@@ -198,6 +198,7 @@ impl GroupShard {
         then: impl FnOnce(&mut Live, &mut Turn<'_>),
     ) {
         if self.soft.groups.contains_key(group) {
+            decision.seen = self.hard.seen(group);
             self.with_live(now, group, decision, then);
         }
     }

@@ -30,7 +30,9 @@ impl Live {
     ) {
         let id = &request.member_id;
         if !self.has_room_for(turn, id) {
-            self.remove(id);
+            if self.is_known(id) {
+                self.remove_member(turn, id);
+            }
             turn.refuse_join(waiter, ErrorCode::GroupMaxSizeReached, &StrBytes::new());
             self.complete_if_all_joined(turn);
             return;
@@ -87,7 +89,7 @@ impl Live {
     }
 
     fn join_new(&mut self, turn: &mut Turn<'_>, waiter: WaiterId, request: &JoinGroup) {
-        let id = new_member_id(request);
+        let id = self.new_member_id(request);
         let instance = request.instance_id.as_ref();
         if let Some(known) = instance.and_then(|instance| self.statics.get(instance)) {
             let old = known.clone();
@@ -103,6 +105,27 @@ impl Live {
         } else {
             self.add(turn, waiter, request, id);
         }
+    }
+
+    /// The id of a new member: its instance or client, and chance. A broker that was started again
+    /// with the same seed may draw what it drew before.
+    fn new_member_id(&self, request: &JoinGroup) -> StrBytes {
+        let name = request.instance_id.as_ref().unwrap_or(&request.client_id);
+        let mut end = name.len().min(NAME_IN_ID_BYTES_MAX);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (name, _) = name.split_at(end);
+        let mut id = format!("{name}-{}", request.entropy.as_str());
+        while self.is_known(&StrBytes::from_string(id.clone())) {
+            id.push('+');
+        }
+        StrBytes::from_string(id)
+    }
+
+    /// Whether this is the id of a member, or one that was handed out.
+    fn is_known(&self, id: &StrBytes) -> bool {
+        self.members.contains_key(id) || self.pending.contains_key(id)
     }
 
     fn add(&mut self, turn: &mut Turn<'_>, waiter: WaiterId, request: &JoinGroup, id: StrBytes) {
@@ -242,6 +265,8 @@ impl Live {
         }
         turn.set_session_timer(old, None);
         member.timer_at = None;
+        // Its client knows the group by now: as long as it waits it need not send heartbeats.
+        member.is_new = false;
         self.insert(id.clone(), member);
         if was_unsynced {
             self.unsynced.insert(id.clone());
@@ -261,17 +286,6 @@ impl Live {
         let assignments = assigned.iter().map(|(member, bytes)| (*member, bytes));
         self.to_record(&assignments.collect())
     }
-}
-
-/// The id of a new member: its instance or client, and chance.
-fn new_member_id(request: &JoinGroup) -> StrBytes {
-    let name = request.instance_id.as_ref().unwrap_or(&request.client_id);
-    let mut end = name.len().min(NAME_IN_ID_BYTES_MAX);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    let (name, _) = name.split_at(end);
-    StrBytes::from_string(format!("{name}-{}", request.entropy.as_str()))
 }
 
 fn own_protocols(protocols: &[Protocol]) -> Vec<Protocol> {

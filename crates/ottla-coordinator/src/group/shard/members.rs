@@ -29,13 +29,13 @@ impl GroupShard {
             answer(decision, waiter, GroupResponse::Join(refused));
             return;
         }
-        if let Some(hard) = self.hard.group(&request.group) {
-            decision.seen = self.hard.seen(&request.group);
-            if hard.is_foreign() {
-                // A group of another type that is empty becomes a classic one.
-                let tombstones = hard.foreign_tombstones(&request.group);
-                decision.records.extend(tombstones);
-            }
+        decision.seen = self.hard.seen(&request.group);
+        if let Some(hard) = self.hard.group(&request.group)
+            && hard.is_foreign()
+        {
+            // A group of another type that is empty becomes a classic one.
+            let tombstones = hard.foreign_tombstones(&request.group);
+            decision.records.extend(tombstones);
         }
         let group = request.group.clone();
         self.with_live(now, &group, decision, |live, turn| {

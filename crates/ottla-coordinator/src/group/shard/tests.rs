@@ -363,3 +363,19 @@ fn timers_that_come_early_or_late_do_no_harm() {
     }
     shard.check();
 }
+
+#[test]
+fn an_id_that_is_drawn_again_is_another_one() {
+    let (mut shard, mut end) = (shard(), Offset::ZERO);
+    let ids = [0, 1, 2].map(|waiter| {
+        let decision = carried_out(&mut shard, &mut end, waiter, join(""));
+        match &decision.answers[..] {
+            [Answer { response, .. }] => match response {
+                GroupResponse::Join(joined) => joined.member_id.to_string(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(ids, ["c-1", "c-1+", "c-1++"]);
+}
