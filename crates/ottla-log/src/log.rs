@@ -37,6 +37,7 @@ mod sync;
 mod tests;
 mod time;
 mod truncate;
+mod way;
 
 pub use append::{Appended, Condition, LeaderAppend};
 pub use config::{FlushMode, LogConfig, LogOptions};
@@ -56,3 +57,4 @@ pub(crate) use core::LogCore;
 pub(crate) use dir::file_in;
 pub(crate) use handles::Handles;
 pub(crate) use seam::{Checkpoints, FlushTarget, Flusher, Known, LogShared, SyncedFiles, Written};
+pub(crate) use way::Way;

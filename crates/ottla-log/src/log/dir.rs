@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::checkpoint::PartitionMetadata;
-use crate::vfs::{OpenMode, Vfs};
+use crate::vfs::{File, OpenMode, Vfs};
 use crate::{LogId, Offset, StorageError, TopicId};
 
 /// Record batches.
@@ -144,15 +145,32 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Writes a file of which a reader, after a crash too, sees all or nothing. The name becomes
 /// durable with the next sync of the directory.
 pub(crate) fn write_complete(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    let (tmp, file) = write_tmp(vfs, path, bytes)?;
+    file.sync_data()
+        .map_err(|e| StorageError::io("write", &tmp, e))?;
+    rename_complete(vfs, &tmp, path)
+}
+
+/// The first half of [`write_complete`]: the file under a temporary name, not synced yet.
+pub(super) fn write_tmp(
+    vfs: &dyn Vfs,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(PathBuf, Arc<dyn File>), StorageError> {
     let tmp = with_suffix(path, TMP);
     let write = || {
         let file = vfs.open(&tmp, OpenMode::Create)?;
         file.set_len(0)?;
         file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
-        file.sync_data()
+        Ok(file)
     };
-    write().map_err(|e| StorageError::io("write", &tmp, e))?;
-    vfs.rename(&tmp, path)
+    let file = write().map_err(|e| StorageError::io("write", &tmp, e))?;
+    Ok((tmp, file))
+}
+
+/// The second half of [`write_complete`]: a synced file gets its name.
+pub(super) fn rename_complete(vfs: &dyn Vfs, tmp: &Path, path: &Path) -> Result<(), StorageError> {
+    vfs.rename(tmp, path)
         .map_err(|e| StorageError::io("rename a new file to", path, e))
 }
 

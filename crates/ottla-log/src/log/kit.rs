@@ -254,7 +254,7 @@ impl Kit {
 
 /// What a store knows of a log that was closed.
 pub(crate) fn closed(log: &LogCore) -> Known {
-    let checkpoints = log.close().unwrap();
+    let checkpoints = log.close(&mut super::Way::Each).unwrap();
     Known {
         clean: true,
         has_data: log.has_dir().then(topic_id),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::core::LogCore;
 use super::seam::Maintenance;
+use super::way::Way;
 use crate::{StorageError, Timestamp};
 
 /// How often producers are looked through that may have been idle for long.
@@ -66,7 +67,10 @@ impl LogCore {
             .map_err(|e| (*e).clone())?;
         let _syncing = self.syncing.lock();
         // What the removed batches told of producers is in a snapshot by now, or is made so.
-        match self.write_snapshots().and_then(|()| self.sync_names()) {
+        match self
+            .write_snapshots(&mut Way::Each)
+            .and_then(|()| self.sync_names())
+        {
             // A full device gets space by this very removal.
             Err(StorageError::NoSpace { .. }) => {}
             written => written?,

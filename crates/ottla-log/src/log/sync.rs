@@ -7,6 +7,7 @@ use super::core::LogCore;
 use super::dir;
 use super::health::Gone;
 use super::seam::{Checkpoints, FlushTarget, SyncedFiles};
+use super::way::Way;
 use crate::derived::Derived;
 use crate::vfs::OpenMode;
 use crate::{LogId, Offset, StorageError, TopicId};
@@ -32,6 +33,16 @@ impl FlushTarget for LogCore {
     }
 
     fn sync_files(&self) -> Result<SyncedFiles, StorageError> {
+        self.sync_files_by(&mut Way::Each)
+    }
+
+    fn failed(&self, cause: &Arc<StorageError>) {
+        self.fail(cause);
+    }
+}
+
+impl LogCore {
+    fn sync_files_by(&self, way: &mut Way) -> Result<SyncedFiles, StorageError> {
         let mut syncing = self.syncing.lock();
         // What is published now was written before, so the syncs below cover it.
         let end = self.ends.load().end;
@@ -44,30 +55,24 @@ impl FlushTarget for LogCore {
         }
         let new_dir = self.new_dir.swap(false, Ordering::AcqRel);
         if new_dir {
-            self.sync_metadata()?;
+            way.sync(|| self.sync_metadata())?;
         }
         // Those that have left the log, too, for as long as a crash may bring them back.
         let removed = self.pending.lock().removed.clone();
         for segment in self.segments.load_full().iter().chain(&removed) {
-            segment.sync()?;
+            way.sync(|| segment.sync())?;
         }
-        match self.write_derived() {
+        match self.write_derived(way) {
             // It can be made anew from the segments, and is written when there is space again.
             Err(StorageError::NoSpace { .. }) if self.health.gone().is_none() => {}
             written => written?,
         }
-        self.sync_names()?;
+        way.sync(|| self.sync_names())?;
         self.shared.handles.trim();
         syncing.recovery_point = end;
         Ok(SyncedFiles { end, new_dir })
     }
 
-    fn failed(&self, cause: &Arc<StorageError>) {
-        self.fail(cause);
-    }
-}
-
-impl LogCore {
     /// Takes the log offline, and tells the observers if it was not.
     pub(super) fn fail(&self, cause: &Arc<StorageError>) {
         if self.health.fail(cause) {
@@ -78,8 +83,8 @@ impl LogCore {
 
     /// After the store's last flush round: syncs the files, writes the active segment's indexes
     /// and a producer snapshot, and refuses everything from now on. The answer's
-    /// `recovery_point` is the log end.
-    pub(crate) fn close(&self) -> Result<Checkpoints, StorageError> {
+    /// `recovery_point` is the log end; it holds once `way` is finished.
+    pub(crate) fn close(&self, way: &mut Way) -> Result<Checkpoints, StorageError> {
         self.stop_compacting();
         let appender = self.appender.lock();
         self.health.leave(Gone::Closed);
@@ -100,10 +105,12 @@ impl LogCore {
                 let snapshot = appender.producers.snapshot();
                 self.pending.lock().snapshots.push((end, snapshot));
             }
-            if self.sync_files()?.new_dir {
-                let root = &self.shared.root;
-                let synced = self.shared.vfs.sync_dir(root);
-                synced.map_err(|e| StorageError::io("sync the directory", root, e))?;
+            if self.sync_files_by(way)?.new_dir {
+                way.sync(|| {
+                    let root = &self.shared.root;
+                    let synced = self.shared.vfs.sync_dir(root);
+                    synced.map_err(|e| StorageError::io("sync the directory", root, e))
+                })?;
             }
         }
         drop(appender);
@@ -112,30 +119,30 @@ impl LogCore {
 
     /// Writes what is derived from the segments and behind: index files of sealed segments,
     /// producer snapshots, the leader epochs.
-    fn write_derived(&self) -> Result<(), StorageError> {
+    fn write_derived(&self, way: &mut Way) -> Result<(), StorageError> {
         for segment in self.segments.load_full().iter() {
-            if !segment.is_active() && segment.is_created() && segment.write_indexes()? {
+            if !segment.is_active() && segment.is_created() && segment.write_indexes(way)? {
                 self.names_dirty.store(true, Ordering::Release);
             }
         }
-        self.write_snapshots()?;
-        self.write_epochs()
+        self.write_snapshots(way)?;
+        self.write_epochs(way)
     }
 
-    pub(super) fn write_snapshots(&self) -> Result<(), StorageError> {
+    pub(super) fn write_snapshots(&self, way: &mut Way) -> Result<(), StorageError> {
         loop {
             let Some((offset, bytes)) = self.pending.lock().snapshots.first().cloned() else {
                 return Ok(());
             };
             let path = dir::file_in(&self.dir, offset, dir::SNAPSHOT);
-            dir::write_complete(&*self.shared.vfs, &path, &bytes)?;
+            way.write(&*self.shared.vfs, &path, &bytes)?;
             self.names_dirty.store(true, Ordering::Release);
             let mut pending = self.pending.lock();
             pending.snapshots.retain(|(written, _)| *written != offset);
         }
     }
 
-    fn write_epochs(&self) -> Result<(), StorageError> {
+    fn write_epochs(&self, way: &mut Way) -> Result<(), StorageError> {
         let bytes = {
             let mut epochs = self.epochs.lock();
             if !std::mem::replace(&mut epochs.dirty, false) {
@@ -144,7 +151,8 @@ impl LogCore {
             epochs.cache.snapshot()
         };
         let path = self.dir.join(dir::EPOCHS);
-        dir::write_complete(&*self.shared.vfs, &path, &bytes).inspect_err(|_| {
+        let written = way.write(&*self.shared.vfs, &path, &bytes);
+        written.inspect_err(|_| {
             self.epochs.lock().dirty = true;
         })?;
         self.names_dirty.store(true, Ordering::Release);

@@ -7,7 +7,7 @@ use crate::batch::BatchHeader;
 use crate::index::{
     OffsetEntry, OffsetIndex, SealedOffsetIndex, SealedTimeIndex, TimeEntry, TimeIndex,
 };
-use crate::log::dir;
+use crate::log::{Way, dir};
 use crate::{Offset, StorageError, Timestamp};
 
 /// How dense and how large the indexes of a segment are.
@@ -265,7 +265,7 @@ impl Segment {
 
     /// Writes the index files of a segment to which no batch is added any more: complete, synced,
     /// and only then under their names. `false` where they are there already.
-    pub(crate) fn write_indexes(&self) -> Result<bool, StorageError> {
+    pub(crate) fn write_indexes(&self, way: &mut Way) -> Result<bool, StorageError> {
         let (offsets, times) = {
             let mut state = self.state.lock();
             let Index::Memory(builder) = &mut state.index else {
@@ -275,7 +275,7 @@ impl Segment {
             builder.encode()
         };
         for (which, bytes) in [(IndexFile::Offset, offsets), (IndexFile::Time, times)] {
-            dir::write_complete(&*self.shared.vfs, &self.path_of(which.suffix()), &bytes)?;
+            way.write(&*self.shared.vfs, &self.path_of(which.suffix()), &bytes)?;
         }
         let mut state = self.state.lock();
         if self.is_active() {

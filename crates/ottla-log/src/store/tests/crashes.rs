@@ -46,6 +46,24 @@ fn rolling_and_a_clean_stop() {
 }
 
 #[test]
+fn a_clean_stop_of_many_logs() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs.clone(), small(), history)?;
+        for (name, number) in [("a", 1), ("b", 2), ("c", 3)] {
+            let log = run.log(name, number)?;
+            run.durably(log, 3, 1500)?;
+            run.written(log, 10)?;
+        }
+        run.close();
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.look(a);
+        run.durably(a, 1, 1500)?;
+        Ok(())
+    });
+}
+
+#[test]
 fn the_journal_changes_areas_with_background_work() {
     crash(|vfs, history| {
         let mut run = Run::open(vfs, small(), history)?;
