@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::step::{cargo, root};
 
 /// The programs of the `benches` package, by the name to ask for them.
-const BENCHES: &[&str] = &["start", "footprint", "groups"];
+const BENCHES: &[&str] = &["start", "footprint", "flush-rounds", "groups", "log"];
 
 /// Builds and runs the benchmark `name` with arguments `args`.
 ///
