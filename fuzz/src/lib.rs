@@ -33,6 +33,12 @@ pub fn of_a_batch(input: usize) -> usize {
     2 * (20 * input).max(16 << 20) + (64 << 10)
 }
 
+/// For files in a directory, which are read through a window of a fixed size.
+#[must_use]
+pub fn of_a_directory(input: usize) -> usize {
+    (1 << 20).max(16 * input)
+}
+
 thread_local! {
     static LIMIT: Cell<usize> = const { Cell::new(usize::MAX) };
 }

@@ -26,6 +26,8 @@ fn main() {
     seeds.batches();
     seeds.records();
     seeds.files();
+    seeds.metadata();
+    seeds.disks();
 }
 
 struct Seeds {
@@ -160,5 +162,50 @@ impl Seeds {
         self.put("producer_snapshot", "sealed", &one);
         let whole = [&[0, 1], &crc32c(&one).to_be_bytes()[..], &one].concat();
         self.put("producer_snapshot", "whole", &whole);
+    }
+
+    /// Records of the metadata as its log frames them, a snapshot, and texts of configurations.
+    fn metadata(&self) {
+        use ottla_log::{LeaderEpoch, Offset, TopicId, TopicName};
+        use ottla_partition::metadata::{Image, MetadataRecord, TopicRecord, write_snapshot};
+        let topic = MetadataRecord::Topic(TopicRecord {
+            name: TopicName::new("topic").expect("a valid name"),
+            topic_id: TopicId::from_bytes([7; 16]),
+        });
+        let record = topic.encode().expect("a short record");
+        self.put("metadata_record", "topic", &record);
+        let image = Image::new("c").replay(Offset::new(8), &[topic]);
+        let image = image.expect("a first topic");
+        let (epoch, time) = (LeaderEpoch::new(0), Timestamp::new(1));
+        let (id, snapshot) = write_snapshot(&image, epoch, time, time).expect("a small image");
+        assert_eq!(id.end, Offset::new(9), "as the target reads it");
+        self.put("metadata_snapshot", "topic", &snapshot);
+        let texts = [
+            "true",
+            "-1",
+            "9223372036854775807",
+            "0.5",
+            "compact,delete",
+            "zstd",
+            "1e3",
+        ];
+        for (number, text) in texts.iter().enumerate() {
+            self.put("config_value", &number.to_string(), text.as_bytes());
+        }
+    }
+
+    /// Rounds of a journal, and changes to a store's files: see the targets' functions.
+    fn disks(&self) {
+        let round = |number: u8| [0, number, number - 1, 1, 0, 0, 0, 0];
+        let rounds = [round(1), round(2), round(3)].concat();
+        self.put("journal", "three", &rounds);
+        for file in 0..24 {
+            let cut = [file, 1, 0, 90, 0];
+            let flip = [file, 4, 0, 20, 1, 0xff];
+            let gone = [file, 0, 0, 0, 0];
+            self.put("recovery", &format!("{file}-cut"), &cut);
+            self.put("recovery", &format!("{file}-flip"), &flip);
+            self.put("recovery", &format!("{file}-gone"), &gone);
+        }
     }
 }

@@ -31,7 +31,7 @@ const INPUT_BYTES_MAX: u32 = 64 << 10;
 /// The name of the target that crashed, hung or allocated too much, with where its input is kept.
 pub fn run(depth: Depth) -> Result<(), String> {
     let seconds = match depth {
-        Depth::Check => 8,
+        Depth::Check => 6,
         Depth::Nightly => 600,
     };
     let host = host()?;

@@ -17,6 +17,16 @@ use crate::{
 };
 use crate::{checkpoint, codec};
 
+/// A journal of any rounds.
+pub fn journal(bytes: &[u8]) {
+    crate::store::fuzz::scan(bytes);
+}
+
+/// A store's directory with any changes.
+pub fn recovery(bytes: &[u8]) {
+    crate::store::fuzz::recovery(bytes);
+}
+
 /// All text checkpoints.
 pub fn checkpoints(bytes: &[u8]) {
     if let Ok(offsets) = checkpoint::decode_offsets(bytes) {
@@ -158,6 +168,23 @@ pub fn indexes(bytes: &[u8]) {
         }
         if index.check_all(end).is_ok() {
             let _ = index.to_active(u32::MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_journal_and_any_directory_are_survived(
+            bytes in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
+            super::journal(&bytes);
+            super::recovery(&bytes);
         }
     }
 }

@@ -14,6 +14,7 @@ mod deleting;
 mod dirs;
 mod error;
 mod format_file;
+pub(crate) mod fuzz;
 mod has_data;
 mod journal;
 mod names;

@@ -10,6 +10,7 @@
 
 mod area;
 mod format;
+pub(super) mod fuzz;
 mod scan;
 
 use std::io::{self, IoSlice};

@@ -191,7 +191,7 @@ pub(crate) fn encode(key: Key, place: Place, entries: &[Entry]) -> Vec<u8> {
     out
 }
 
-fn encode_head(key: Key, head: &Head) -> Vec<u8> {
+pub(super) fn encode_head(key: Key, head: &Head) -> Vec<u8> {
     let mut covered = Vec::with_capacity(HEAD_LEN);
     covered.put_u16(VERSION);
     covered.put_u16(0);
