@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Declares a number with a meaning of its own.
-macro_rules! number {
+/// Declares a number with a meaning of its own. For the crates of this workspace, whose ids all
+/// look the same.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! id_number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,13 +27,13 @@ macro_rules! number {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+        impl ::core::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::fmt::Display::fmt(&self.0, f)
             }
         }
 
-        impl From<$inner> for $name {
+        impl ::core::convert::From<$inner> for $name {
             fn from(value: $inner) -> Self {
                 Self(value)
             }
@@ -38,29 +41,29 @@ macro_rules! number {
     };
 }
 
-number! {
+id_number! {
     /// A record's position in its log, counted in records from 0.
     Offset(i64)
 }
-number! {
+id_number! {
     /// The term of a partition's leader; rises with each change of leader and with each unclean
     /// start (KIP-101, KIP-320). -1 means none.
     LeaderEpoch(i32)
 }
-number! {
+id_number! {
     /// The id of an idempotent or transactional producer (KIP-98). -1 means none.
     ProducerId(i64)
 }
-number! {
+id_number! {
     /// The epoch of a producer id (KIP-98). -1 means none.
     ProducerEpoch(i16)
 }
-number! {
+id_number! {
     /// The sequence number of a producer's record in one partition (KIP-98); wraps from
     /// `i32::MAX` to 0. -1 means none.
     Sequence(i32)
 }
-number! {
+id_number! {
     /// Milliseconds since the Unix epoch. -1 means none.
     Timestamp(i64)
 }

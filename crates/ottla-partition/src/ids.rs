@@ -2,51 +2,18 @@
 
 use std::fmt;
 
-/// Declares a number with a meaning of its own.
-macro_rules! number {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name($inner);
+use ottla_log::id_number;
 
-        impl $name {
-            /// The value as this type.
-            #[must_use]
-            pub const fn new(value: $inner) -> Self {
-                Self(value)
-            }
-
-            /// The plain number.
-            #[must_use]
-            pub const fn get(self) -> $inner {
-                self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl From<$inner> for $name {
-            fn from(value: $inner) -> Self {
-                Self(value)
-            }
-        }
-    };
-}
-
-number! {
+id_number! {
     /// A broker's node id. -1 means none.
     BrokerId(i32)
 }
-number! {
+id_number! {
     /// The term of a broker's registration: the offset of its `RegisterBroker` record. -1 means
     /// none.
     BrokerEpoch(i64)
 }
-number! {
+id_number! {
     /// Counts every change of a partition's registration, of the leader or not.
     PartitionEpoch(i32)
 }

@@ -69,7 +69,7 @@ impl Recovery<'_> {
         replay.catch_up(&segments, from)?;
 
         let mut corrupt = None;
-        let mut end = if unchecked == 0 && !self.known.foreign {
+        let mut end = if unchecked == 0 {
             self.known.log_start.min(from)
         } else {
             from
@@ -77,7 +77,8 @@ impl Recovery<'_> {
         let mut cut = None;
         for (index, base) in (unchecked..).zip(bases.iter().skip(unchecked).copied()) {
             let file_index = segments.len();
-            if self.is_lost_between(end, base) {
+            // Two segments that do not meet have lost what was between them.
+            if end < base {
                 if self.is_behind_durable(end) {
                     cut = Some(Cut::before(bases.get(index..).unwrap_or_default()));
                     break;
@@ -121,11 +122,6 @@ impl Recovery<'_> {
     /// Whether all that was durable and not deleted lies below `end`.
     fn is_behind_durable(&self, end: Offset) -> bool {
         end.max(self.known.log_start) >= self.durable_end()
-    }
-
-    /// Whether batches are missing between `end` and the segment at `base`.
-    fn is_lost_between(&self, end: Offset, base: Offset) -> bool {
-        !self.known.foreign && end < base
     }
 
     fn missing(&self, found: Offset) -> StorageError {

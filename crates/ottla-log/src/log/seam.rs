@@ -161,9 +161,6 @@ pub(crate) struct Known {
     pub(crate) log_start: Offset,
     /// Below this everything was compacted (`cleaner-offset-checkpoint`).
     pub(crate) cleaned: Offset,
-    /// The data directory is not of our making: there may be gaps between its segments that were
-    /// never filled. In our own two segments that do not meet have lost what was between them.
-    pub(crate) foreign: bool,
     /// The whole file system was synced since the unclean stop: nothing that is there can go.
     pub(crate) synced: bool,
 }

@@ -1,6 +1,6 @@
 //! Doing what the plan says: the part of the replay that touches the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -252,8 +252,9 @@ impl<'r> Writer<'r> {
 
     fn write_pieces(&mut self) -> Result<(), StorageError> {
         let mut is_first = true;
+        let removed = self.removed_segments()?;
         for piece in &self.log.pieces {
-            if self.is_removed(piece.range.segment_base)? {
+            if removed.contains(&piece.range.segment_base) {
                 continue;
             }
             let written = if piece.damaged {
@@ -276,21 +277,23 @@ impl<'r> Writer<'r> {
         Ok(())
     }
 
-    /// Whether a segment is gone because all its records lie below the log start.
-    fn is_removed(&self, base: Offset) -> Result<bool, StorageError> {
-        if self.segments.contains_key(&base) {
-            return Ok(false);
+    /// The segments that are gone because all their records lie below the log start.
+    fn removed_segments(&self) -> Result<BTreeSet<Offset>, StorageError> {
+        let mut ends: BTreeMap<Offset, Offset> = BTreeMap::new();
+        for piece in &self.log.pieces {
+            let end = ends.entry(piece.range.segment_base).or_default();
+            *end = piece.range.end.max(*end);
         }
-        let of_segment = |piece: &&PlannedPiece| piece.range.segment_base == base;
-        let pieces = self.log.pieces.iter().filter(of_segment);
-        let end = pieces.map(|piece| piece.range.end).max();
-        if end > Some(self.log_start) {
-            return Ok(false);
+        let mut removed = BTreeSet::new();
+        for (base, _) in ends.into_iter().filter(|(_, end)| *end <= self.log_start) {
+            let path = file_in(&self.dir, base, ".log");
+            let stat = self.vfs.stat(&path);
+            let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
+            if stat.is_none() {
+                removed.insert(base);
+            }
         }
-        let path = file_in(&self.dir, base, ".log");
-        let stat = self.vfs.stat(&path);
-        let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
-        Ok(stat.is_none())
+        Ok(removed)
     }
 
     /// Writes a piece; the inner error says why it cannot belong there.
