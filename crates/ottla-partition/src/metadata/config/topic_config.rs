@@ -133,6 +133,7 @@ impl ConfigView<'_> {
             topic_def(name).map_or(ConfigValue::Null, |def| self.topic_value(set, def))
         };
         let long = |name: &str| value(name).number().unwrap_or_default();
+        let of_broker = |name: &str| self.broker(name).number().unwrap_or_default();
         let size = |name: &str| u32::try_from(long(name)).unwrap_or_default();
         let level = |name: &str| i32::try_from(long(name)).ok();
         let compression = |codec, level| Some(Compression { codec, level });
@@ -180,15 +181,8 @@ impl ConfigView<'_> {
             retention_bytes: u64::try_from(long("retention.bytes")).ok(),
             retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
             cleaner_enable: self.broker("log.cleaner.enable").boolean().unwrap_or(true),
-            cleaner_dedupe_buffer_size: self
-                .broker("log.cleaner.dedupe.buffer.size")
-                .number()
-                .and_then(|n| u64::try_from(n).ok())
-                .unwrap_or_default(),
-            retention_check_interval_ms: self
-                .broker("log.retention.check.interval.ms")
-                .number()
-                .unwrap_or_default(),
+            cleaner_dedupe_buffer_size: of_broker("log.cleaner.dedupe.buffer.size").unsigned_abs(),
+            retention_check_interval_ms: of_broker("log.retention.check.interval.ms"),
             segment_bytes: value("internal.segment.bytes")
                 .number()
                 .and_then(|n| u32::try_from(n).ok())
