@@ -280,6 +280,8 @@ impl LogCore {
             position: segment.extent().size,
         });
         let flush = self.flush_mode(&appender.config);
+        let committed = self.high_watermark.load(Ordering::Acquire);
+        appender.producers.release(Offset::new(committed));
         let first_unstable = appender.producers.first_unstable();
         self.ends.update(|ends| {
             ends.end = end;

@@ -232,12 +232,17 @@ impl LogCore {
         if self.ends().first_unstable.is_none() {
             return;
         }
-        // Whoever tells may be at work for an appender that waits for a flush round; then the next
-        // one who tells does it.
-        let Some(mut appender) = self.appender.try_lock() else {
-            return;
-        };
-        appender.producers.release(high_watermark);
+        // Who tells may be leading a flush round for somebody who holds the lock and waits for it.
+        // That one releases what is decided when it is done.
+        if let Some(mut appender) = self.appender.try_lock() {
+            self.release_decided(&mut appender);
+        }
+    }
+
+    /// Transactions whose end is committed no longer hold back the first unstable offset.
+    pub(super) fn release_decided(&self, appender: &mut Appender) {
+        let high_watermark = self.high_watermark.load(Ordering::Acquire);
+        appender.producers.release(Offset::new(high_watermark));
         let first_unstable = appender.producers.first_unstable();
         self.ends
             .update(|ends| ends.first_unstable = first_unstable);

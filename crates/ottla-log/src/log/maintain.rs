@@ -49,6 +49,9 @@ impl LogCore {
         let expiration = i64::try_from(expiration).unwrap_or(i64::MAX);
         let since = now.get().saturating_sub(expiration);
         appender.producers.expire(since.into());
+        if self.ends().first_unstable.is_some() {
+            self.release_decided(&mut appender);
+        }
         // Not worth a timer of its own for each producer: Kafka looks every ten minutes.
         let again = now.get().saturating_add(EXPIRY_INTERVAL_MS);
         (appender.producers.len() > 0).then(|| again.into())

@@ -84,9 +84,7 @@ impl LogCore {
         self.names_dirty.store(true, Ordering::Release);
         self.sync_names()?;
         syncing.recovery_point = syncing.recovery_point.min(to);
-        let first_unstable = appender.producers.first_unstable();
-        self.ends
-            .update(|ends| ends.first_unstable = first_unstable);
+        self.release_decided(appender);
         Ok(())
     }
 
