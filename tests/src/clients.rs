@@ -4,22 +4,18 @@
 //! connect (`BOOTSTRAP_SERVERS`) and talks to the harness in lines, on its standard output and
 //! input; [`script`] explains them.
 
+pub mod client;
+pub mod groups;
 pub mod ledger;
 pub mod report;
+pub mod run;
 pub mod script;
 
-use std::{path::Path, process::Command};
-
-use crate::{
-    Error,
-    broker::{Broker, Kind},
-    tools,
-};
-
+pub use client::{CLIENTS, Client};
 pub use script::{Outcome, Verdict};
 
 /// What every client does: the name that a runner reports, and what it means.
-pub const SCENARIOS: [(&str, &str); 27] = [
+pub const SCENARIOS: [(&str, &str); 34] = [
     ("connect", "bootstrap, see one broker and the cluster id"),
     (
         "create-topic",
@@ -86,112 +82,32 @@ pub const SCENARIOS: [(&str, &str); 27] = [
         "kill",
         "the broker killed with SIGKILL in the middle of producing",
     ),
+    (
+        "group-admin",
+        "a group listed, described, its offsets read and reset, deleted",
+    ),
+    (
+        "group-members",
+        "three members over six partitions: one joins, one leaves, one is killed",
+    ),
+    (
+        "group-cooperative",
+        "a rebalance takes from a member only what another one gets",
+    ),
+    (
+        "group-static",
+        "a static member comes back and nobody else is disturbed",
+    ),
+    (
+        "group-pattern",
+        "a topic that appears later and matches is taken in",
+    ),
+    (
+        "group-restart",
+        "the broker restarted in the middle of a rebalance and of commits",
+    ),
+    (
+        "group-kill",
+        "the broker killed with SIGKILL in the middle of a rebalance and of commits",
+    ),
 ];
-
-/// One client at one version.
-#[derive(Debug)]
-pub struct Client {
-    /// As `--only` and the report name it.
-    pub name: &'static str,
-    /// What it is, for the report.
-    pub title: &'static str,
-    command: fn(&Self) -> Result<Command, Error>,
-}
-
-/// All clients, in the order of the report.
-pub const CLIENTS: [Client; 7] = [
-    Client {
-        name: "java-4.4.0",
-        title: "Java kafka-clients 4.4.0",
-        command: java,
-    },
-    Client {
-        name: "java-4.3.1",
-        title: "Java kafka-clients 4.3.1",
-        command: java,
-    },
-    Client {
-        name: "java-3.9.1",
-        title: "Java kafka-clients 3.9.1",
-        command: java,
-    },
-    Client {
-        name: "kafka-tools",
-        title: "Apache Kafka's command-line tools",
-        command: kafka_tools,
-    },
-    Client {
-        name: "python",
-        title: "Python confluent-kafka",
-        command: python,
-    },
-    Client {
-        name: "kcat",
-        title: "kcat",
-        command: kcat,
-    },
-    Client {
-        name: "franz-go",
-        title: "Go franz-go",
-        command: franz_go,
-    },
-];
-
-/// Broker settings of a client run: Kafka's defaults, but internal and new topics stay small.
-const SETTINGS: [(&str, &str); 1] = [("offsets.topic.num.partitions", "1")];
-
-impl Client {
-    /// Installs what the client needs, starts a broker and runs every scenario against it.
-    ///
-    /// # Errors
-    /// When something is missing on this machine, or broker or runner cannot be started.
-    pub fn run(&self, against: Kind) -> Result<Outcome, Error> {
-        let mut command = (self.command)(self)?;
-        let mut broker = Broker::start(against, &SETTINGS)?;
-        command.env("BOOTSTRAP_SERVERS", broker.address().to_string());
-        command.env("LOG_DIR", broker.log_dir());
-        script::run(&mut command, &mut broker)
-    }
-}
-
-fn java(client: &Client) -> Result<Command, Error> {
-    let version = client.name.trim_start_matches("java-");
-    let mut command = jvm(&tools::kafka_clients(version)?);
-    command.arg(tools::client_source("java/Scenarios.java"));
-    Ok(command)
-}
-
-fn kafka_tools(_: &Client) -> Result<Command, Error> {
-    let mut command = Command::new("bash");
-    command.arg(tools::client_source("kafka-tools/scenarios.sh"));
-    command.env("KAFKA_JARS", tools::kafka()?.join("*"));
-    Ok(command)
-}
-
-fn python(_: &Client) -> Result<Command, Error> {
-    let mut command = Command::new(tools::python()?);
-    command
-        .arg("-u")
-        .arg(tools::client_source("python/scenarios.py"));
-    Ok(command)
-}
-
-fn kcat(_: &Client) -> Result<Command, Error> {
-    let mut command = Command::new("bash");
-    command.arg(tools::client_source("kcat/scenarios.sh"));
-    command.env("KCAT", tools::kcat()?);
-    Ok(command)
-}
-
-fn franz_go(_: &Client) -> Result<Command, Error> {
-    Ok(Command::new(tools::franz_go()?))
-}
-
-/// A JVM that starts fast: one compiler tier, the small collector.
-fn jvm(jars: &Path) -> Command {
-    let mut command = Command::new("java");
-    command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"]);
-    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
-    command.arg("-cp").arg(jars.join("*"));
-    command
-}

@@ -1,19 +1,18 @@
 //! The runs that need more than Rust: `cargo run -p ottla-tests -- help`.
 #![expect(clippy::print_stdout, reason = "a run tells a person what it does")]
 
-use std::{env, fs, process::ExitCode, time::Instant};
+use std::{fs, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use ottla_tests::{
     Error,
     broker::{Broker, Kind},
-    clients::{CLIENTS, Client, Outcome, Verdict, report},
+    clients,
     differential::{
         self,
         cases::{GROUPS, Group},
         golden,
     },
-    tools,
 };
 
 #[derive(Parser)]
@@ -33,6 +32,9 @@ enum Run {
         /// Only clients whose names begin with one of these, e.g. `java,kcat`
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
+        /// How many clients run side by side; much of their time is waiting
+        #[arg(long, default_value_t = 3)]
+        jobs: usize,
     },
     /// Every request of the differential comparison, and our answers beside Kafka's
     Differential {
@@ -50,7 +52,11 @@ enum Run {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().run {
-        Run::Clients { against, only } => clients(against, &only),
+        Run::Clients {
+            against,
+            only,
+            jobs,
+        } => clients::run::all(against, &only, jobs),
         Run::Differential {
             refresh: true,
             only,
@@ -107,65 +113,4 @@ fn begins_with_one(name: &str, only: &[String]) -> bool {
         || only
             .iter()
             .any(|beginning| name.starts_with(beginning.as_str()))
-}
-
-/// Runs the clients one after the other. A client whose tools this machine lacks is skipped,
-/// unless `CI=true`.
-fn clients(against: Kind, only: &[String]) -> Result<bool, Error> {
-    let wanted = |client: &&Client| {
-        only.is_empty()
-            || only
-                .iter()
-                .any(|name| client.name.starts_with(name.as_str()))
-    };
-    let strict = env::var("CI").is_ok_and(|value| value == "true");
-    let mut outcomes = Vec::new();
-    let mut passed = true;
-    for client in CLIENTS.iter().filter(wanted) {
-        let started = Instant::now();
-        match client.run(against) {
-            Ok(outcome) => {
-                let seconds = started.elapsed().as_secs();
-                println!(
-                    "{} ({}) against {against}, {seconds} s",
-                    client.title, outcome.version
-                );
-                show(&outcome);
-                passed &= outcome.passed();
-                outcomes.push((client, outcome));
-            }
-            Err(missing @ Error::Missing { .. }) => {
-                println!("{}: skipped: {missing}", client.title);
-                passed &= !strict;
-            }
-            Err(error) => {
-                println!("{}: {error}", client.title);
-                passed = false;
-            }
-        }
-    }
-    if outcomes.is_empty() {
-        return Err(Error::failed("no client ran"));
-    }
-    if against == Kind::Ottla && outcomes.len() == CLIENTS.len() {
-        let path = tools::repository().join("docs/CLIENTS.md");
-        fs::write(&path, report::page(&outcomes)).map_err(Error::path("write", &path))?;
-    }
-    Ok(passed)
-}
-
-fn show(outcome: &Outcome) {
-    for (name, verdict) in &outcome.verdicts {
-        match verdict {
-            Verdict::Ok => println!("  ok   {name}"),
-            Verdict::Fail(reason) => println!("  FAIL {name}: {reason}"),
-            Verdict::NotAvailable(reason) => println!("  n/a  {name}: {reason}"),
-        }
-    }
-    if !outcome.passed() {
-        outcome
-            .remarks
-            .iter()
-            .for_each(|remark| println!("  | {remark}"));
-    }
 }

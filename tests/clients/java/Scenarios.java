@@ -1,6 +1,7 @@
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -19,6 +20,7 @@ import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConfigEntry.ConfigSource;
+import org.apache.kafka.clients.admin.ConsumerGroupListing;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
@@ -26,6 +28,7 @@ import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
@@ -34,6 +37,7 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
@@ -45,7 +49,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
  * The scenarios of tests/src/clients.rs with the Java client. One source for all versions of
- * kafka-clients; start it with {@code java -cp 'JARS/*' Scenarios.java}.
+ * kafka-clients.
  */
 public final class Scenarios {
     private static final String BOOTSTRAP = System.getenv("BOOTSTRAP_SERVERS");
@@ -58,7 +62,11 @@ public final class Scenarios {
         this.admin = admin;
     }
 
-    public static void main(String[] args) throws IOException {
+    public static void main(String[] args) throws Exception {
+        if (System.getenv("MEMBER_GROUP") != null) {
+            Member.run();
+            return;
+        }
         Properties version = new Properties();
         version.load(Admin.class.getResourceAsStream("/kafka/kafka-version.properties"));
         System.out.println("version " + version.getProperty("version"));
@@ -87,6 +95,7 @@ public final class Scenarios {
             scenario("alter-configs", scenarios::alterConfigs);
             scenario("log-dirs", scenarios::logDirs);
             System.out.println("n/a dump-log the library reads no files");
+            scenario("group-admin", scenarios::groupAdmin);
             scenario("restart", () -> scenarios.interrupted("restart"));
             scenario("kill", () -> scenarios.interrupted("kill"));
         }
@@ -337,6 +346,40 @@ public final class Scenarios {
         check(dir.usableBytes().getAsLong() < dir.totalBytes().getAsLong(), "no use of the volume");
     }
 
+    /** A group that only ever commits: listed, described, read, reset and deleted. */
+    private void groupAdmin() throws Exception {
+        String topic = topic("group-admin", 1);
+        String group = "group-admin";
+        send(topic, 0, 50);
+        var partition = new TopicPartition(topic, 0);
+        try (var consumer = consumer(Map.of("group.id", group, "enable.auto.commit", false))) {
+            consumer.assign(List.of(partition));
+            consumer.commitSync(Map.of(partition, new OffsetAndMetadata(20, "noted")));
+            same("noted", consumer.committed(Set.of(partition)).get(partition).metadata());
+        }
+        check(groups().contains(group), "not listed");
+        var described = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
+        same(0, described.members().size());
+        same(20L, committed(group, partition).offset());
+        admin.alterConsumerGroupOffsets(group, Map.of(partition, new OffsetAndMetadata(5))).all().get();
+        same(5L, committed(group, partition).offset());
+        admin.deleteConsumerGroupOffsets(group, Set.of(partition)).all().get();
+        same(null, committed(group, partition));
+        admin.alterConsumerGroupOffsets(group, Map.of(partition, new OffsetAndMetadata(5))).all().get();
+        admin.deleteConsumerGroups(List.of(group)).all().get();
+        check(!groups().contains(group), "still listed");
+        fails(GroupIdNotFoundException.class,
+                () -> admin.deleteConsumerGroups(List.of(group)).all().get());
+    }
+
+    private List<String> groups() throws Exception {
+        return admin.listConsumerGroups().all().get().stream().map(ConsumerGroupListing::groupId).toList();
+    }
+
+    private OffsetAndMetadata committed(String group, TopicPartition partition) throws Exception {
+        return admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(partition);
+    }
+
     /** The ledger of the harness decides about this one. */
     private void interrupted(String how) throws Exception {
         String topic = topic(how, 3);
@@ -383,9 +426,18 @@ public final class Scenarios {
         }
     }
 
-    private static void ask(String what) throws IOException {
+    private static void ask(String what) {
         System.out.println(what);
-        same("done", STDIN.readLine());
+        same("done", readLine());
+    }
+
+    /** The next line from the harness, or null when it has gone. */
+    static String readLine() {
+        try {
+            return STDIN.readLine();
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
     }
 
     private static void check(boolean condition, String otherwise) {

@@ -185,6 +185,48 @@ dump_log() {
   grep -q 'producerId: ' "$work/dump" || fail "no producer state in the snapshot"
 }
 
+# A group of the console consumer: listed, described, its offsets reset, also as those of a
+# Streams application, and deleted.
+group_admin() {
+  local group="--group group-admin"
+  seq 50 | producer --topic group-admin || fail "produce failed"
+  same "$(seq 20)" "$(kafka consumer.ConsoleConsumer --topic group-admin $group \
+    --command-property auto.offset.reset=earliest --max-messages 20 --timeout-ms 30000)"
+  groups --list | grep -q -x group-admin || fail "not listed"
+  same 20 "$(committed)"
+  groups --reset-offsets $group --topic group-admin --to-offset 5 --execute > "$work/out" \
+    || fail "$(cat "$work/out")"
+  same 5 "$(committed)"
+  kafka StreamsResetter --application-id group-admin --input-topics group-admin > "$work/out" 2>&1 \
+    || fail "$(cat "$work/out")"
+  same 0 "$(committed)"
+  groups --delete $group > "$work/out" || fail "$(cat "$work/out")"
+  groups --list | grep -q -x group-admin && fail "still listed"
+  refused GroupIdNotFoundException groups --delete $group
+}
+
+groups() { kafka consumer.group.ConsumerGroupCommand "$@"; }
+committed() { groups --describe --group group-admin 2> /dev/null | awk '$2 == "group-admin" { print $4 }'; }
+
+# A member of a consumer group, as tests/src/clients/groups/group.rs directs it. The tool takes
+# this process over, so that killing it kills the member.
+member() {
+  local strategy=RangeAssignor session=$MEMBER_SESSION_MS package=org.apache.kafka
+  [ -z "${MEMBER_COOPERATIVE-}" ] || strategy=CooperativeStickyAssignor
+  local options=(--session-timeout "$session" --reset-policy earliest --verbose
+    --assignment-strategy "$package.clients.consumer.$strategy"
+    --command-config "$work/member.properties")
+  [ -z "${MEMBER_INSTANCE-}" ] || options+=(--group-instance-id "$MEMBER_INSTANCE")
+  printf '%s\n' max.poll.records=10 metadata.max.age.ms=500 \
+    "heartbeat.interval.ms=$((session / 10))" > "$work/member.properties"
+  exec 5<&0
+  { read -r _ <&5 && kill "$$"; } > /dev/null &
+  exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m -cp "$KAFKA_JARS" \
+    -Dorg.slf4j.simpleLogger.defaultLogLevel=error $package.tools.VerifiableConsumer \
+    --bootstrap-server "$BOOTSTRAP_SERVERS" --topic "$MEMBER_TOPIC" --group-id "$MEMBER_GROUP" \
+    "${options[@]}" > >(exec python3 -u "$(dirname "$0")/events.py") < /dev/null
+}
+
 # The ledger of the harness decides about this one.
 interrupted() {
   printf 'retries=1000000\nenable.idempotence=true\nbatch.size=500\n' > "$work/$1.properties"
@@ -239,6 +281,8 @@ wait_for() {
   fail "waited 30 s for: $*"
 }
 
+[ -z "${MEMBER_GROUP-}" ] || member
+
 echo "version $(tool org.apache.kafka.tools.TopicCommand --version | cut -d ' ' -f 1)"
 scenario connect connect
 scenario create-topic create_topic
@@ -259,5 +303,7 @@ scenario describe-configs describe_configs
 scenario alter-configs alter_configs
 scenario log-dirs log_dirs
 scenario dump-log dump_log
+scenario group-admin group_admin
+echo "n/a group-pattern the tools that tell what they are assigned take no pattern"
 scenario restart interrupted restart
 scenario kill interrupted kill

@@ -124,6 +124,23 @@ acked() {
     'NR >= from && NR <= to { print "acked", $0, "value-" NR }'
 }
 
+# A member of a consumer group, as tests/src/clients/groups/group.rs directs it. kcat takes this
+# process over, so that killing it kills the member. It commits by itself and does not tell.
+member() {
+  local session=$MEMBER_SESSION_MS
+  local options=(-X "session.timeout.ms=$session" -X "heartbeat.interval.ms=$((session / 10))"
+    -X auto.offset.reset=earliest -X auto.commit.interval.ms=100
+    -X topic.metadata.refresh.interval.ms=500 -X partition.assignment.strategy=range)
+  [ -z "${MEMBER_INSTANCE-}" ] || options+=(-X "group.instance.id=$MEMBER_INSTANCE")
+  exec 5<&0
+  { read -r _ <&5 && kill "$$"; } > /dev/null &
+  exec "$KCAT" -E -b "$BOOTSTRAP_SERVERS" -u -f 'read %t:%p %o\n' "${options[@]}" \
+    -G "$MEMBER_GROUP" "$MEMBER_TOPIC" > >(exec sed -u -e '
+      /^% Group .* rebalanced /!b
+      s/.*): \(assigned\|revoked\):/\1/
+      s/ \[\([0-9]*\)\],\{0,1\}/:\1/g') 2>&1 < /dev/null
+}
+
 # What the scenarios are made of.
 
 scenario() {
@@ -149,6 +166,8 @@ wait_for() {
   fail "waited 30 s for: $*"
 }
 
+[ -z "${MEMBER_GROUP-}" ] || member
+
 echo "version $("$KCAT" -V | sed -n 's/.*Version \([0-9.]*\).*librdkafka \([0-9.]*\).*/\1, librdkafka \2/p')"
 scenario connect connect
 lacks create-topic
@@ -169,5 +188,7 @@ lacks describe-configs
 lacks alter-configs
 lacks log-dirs
 lacks dump-log
+lacks group-admin
+echo "n/a group-cooperative kcat rebalances eagerly only"
 scenario restart interrupted restart
 scenario kill interrupted kill

@@ -9,6 +9,8 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Producer,
@@ -24,6 +26,8 @@ from confluent_kafka.admin import (
     NewPartitions,
     NewTopic,
 )
+
+from member import member
 
 BOOTSTRAP = {"bootstrap.servers": os.environ["BOOTSTRAP_SERVERS"]}
 WITHIN = 30  # seconds; only a broker that does not answer takes as long
@@ -235,6 +239,36 @@ def alter_configs(admin):
     fails(KafkaError.INVALID_CONFIG, lambda: alter("retentoin.ms", "1"))
 
 
+def group_admin(admin):
+    """A group that only ever commits: listed, described, read, reset and deleted."""
+    topic, group = make(admin, "group-admin"), "group-admin"
+    send(topic, range(50))
+    consumer = open_consumer({"group.id": group})
+    consumer.commit(offsets=[TopicPartition(topic, 0, 20, "noted")], asynchronous=False)
+    consumer.close()
+
+    def listed():
+        groups = admin.list_consumer_groups().result(WITHIN).valid
+        return group in [listing.group_id for listing in groups]
+
+    def committed():
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])
+        answer = admin.list_consumer_group_offsets([request])[group].result(WITHIN)
+        return answer.topic_partitions[0].offset
+
+    check(listed(), "not listed")
+    described = admin.describe_consumer_groups([group])[group].result(WITHIN)
+    same(ConsumerGroupState.EMPTY, described.state)
+    same(20, committed())
+    reset = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, 5)])
+    admin.alter_consumer_group_offsets([reset])[group].result(WITHIN)
+    same(5, committed())
+    admin.delete_consumer_groups([group])[group].result(WITHIN)
+    check(not listed(), "still listed")
+    again = admin.delete_consumer_groups([group])[group]
+    fails(KafkaError.GROUP_ID_NOT_FOUND, lambda: again.result(WITHIN))
+
+
 def interrupted(admin, how):
     """The ledger of the harness decides about this one."""
     topic = make(admin, how, partitions=3)
@@ -288,6 +322,7 @@ def main():
     scenario("alter-configs", alter_configs, admin)
     print("n/a log-dirs the library has no call for it")
     print("n/a dump-log the library reads no files")
+    scenario("group-admin", group_admin, admin)
     scenario("restart", interrupted, admin, "restart")
     scenario("kill", interrupted, admin, "kill")
 
@@ -404,4 +439,7 @@ def numbered(numbers):
     return [f"v{i}" for i in numbers]
 
 
-main()
+if "MEMBER_GROUP" in os.environ:
+    member()
+else:
+    main()

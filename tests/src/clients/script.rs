@@ -13,18 +13,24 @@
 //! read PARTITION OFFSET VALUE
 //! ```
 //!
-//! A scenario that used the ledger passes only when the ledger's own check does. Other lines, and
-//! all of standard error, are kept and shown when something failed.
+//! The scenarios of groups are directed by the harness ([`groups`]); a runner reports only those
+//! that its client cannot take part in. A scenario that used the ledger passes only when the
+//! ledger's own check does. Other lines, and all of standard error, are kept and shown when
+//! something failed.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{SCENARIOS, ledger::Ledger};
+use super::{
+    SCENARIOS,
+    groups::{self, Start},
+    ledger::Ledger,
+};
 use crate::{Error, broker::Broker};
 
 /// No runner needs nearly as long; past it the runner hangs.
@@ -53,20 +59,30 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether no scenario failed.
-    pub fn passed(&self) -> bool {
-        !self
-            .verdicts
+    /// The scenarios that failed, with their reasons.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.verdicts
             .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Fail(_)))
+            .filter_map(|(name, verdict)| match verdict {
+                Verdict::Fail(reason) => Some((*name, reason.as_str())),
+                _ => None,
+            })
+    }
+
+    /// How many verdicts are as `wanted`.
+    pub fn count(&self, wanted: impl Fn(&Verdict) -> bool) -> usize {
+        let verdicts = self.verdicts.iter();
+        verdicts.filter(|(_, verdict)| wanted(verdict)).count()
     }
 }
 
-/// Runs `command` to its end, interrupting `broker` when it asks for it.
+/// Runs what `start` gives to its end, interrupting `broker` when it asks for it, and then the
+/// scenarios of groups that it has not called unavailable.
 ///
 /// # Errors
 /// When the runner cannot be started. All else is a failed scenario.
-pub fn run(command: &mut Command, broker: &mut Broker) -> Result<Outcome, Error> {
+pub fn run(start: Start<'_>, broker: &mut Broker) -> Result<Outcome, Error> {
+    let mut command = start()?;
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -91,7 +107,7 @@ pub fn run(command: &mut Command, broker: &mut Broker) -> Result<Outcome, Error>
             .push(format!("the runner was stopped after {WITHIN:?}"));
     }
     let status = child.wait().map_err(Error::io("wait for the runner"))?;
-    Ok(session.finish(&status.to_string()))
+    Ok(session.finish(start, status))
 }
 
 struct Session<'a> {
@@ -177,7 +193,7 @@ impl Session<'_> {
     }
 
     /// Puts the reports into the list's order; a scenario without exactly one report has failed.
-    fn finish(mut self, status: &str) -> Outcome {
+    fn finish(mut self, start: Start<'_>, status: ExitStatus) -> Outcome {
         for (name, _) in SCENARIOS {
             let reports = self
                 .reported
@@ -185,6 +201,9 @@ impl Session<'_> {
                 .filter(|(reported, _)| reported == name);
             let verdict = match reports.map(|(_, verdict)| verdict).collect::<Vec<_>>()[..] {
                 [verdict] => verdict.clone(),
+                [] if groups::directs(name) && status.success() => {
+                    groups::run(name, start, self.broker, &mut self.outcome.remarks)
+                }
                 [] => Verdict::Fail(format!("was not reported; the runner ended with {status}")),
                 _ => Verdict::Fail("was reported more than once".to_owned()),
             };

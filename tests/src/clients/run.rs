@@ -1,0 +1,159 @@
+//! Runs clients side by side and tells a person how they did.
+//!
+//! The last lines are a summary of every failure, because a log of CI is read from its end.
+#![expect(clippy::print_stdout, reason = "a run tells a person what it does")]
+
+use std::{
+    env, fs,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use super::{CLIENTS, Client, Outcome, Verdict, report};
+use crate::{Error, broker::Kind, tools};
+
+/// How many of a failed runner's other lines are shown: the last ones.
+const REMARKS_MAX: usize = 60;
+
+/// One client's end.
+type Run = (&'static Client, Result<Outcome, Error>);
+
+/// Runs the clients that `only` begins the names of, all when it is empty, `jobs` at a time. A
+/// client whose tools this machine lacks is skipped, unless `CI=true`. A complete run against
+/// Ottla writes docs/CLIENTS.md.
+///
+/// # Errors
+/// When no client ran or the page cannot be written.
+pub fn all(against: Kind, only: &[String], jobs: usize) -> Result<bool, Error> {
+    let begins = |client: &Client| only.iter().any(|name| client.name.starts_with(&**name));
+    let wanted: Vec<&Client> = CLIENTS
+        .iter()
+        .filter(|client| only.is_empty() || begins(client))
+        .collect();
+    let runs = side_by_side(&wanted, against, jobs.max(1));
+    let strict = env::var("CI").is_ok_and(|value| value == "true");
+    let mut failures = Vec::new();
+    let mut outcomes = Vec::new();
+    for (client, result) in runs {
+        match result {
+            Ok(outcome) => {
+                failures.extend(by_reason(client, &outcome));
+                outcomes.push((client, outcome));
+            }
+            Err(Error::Missing { .. }) if !strict => {}
+            Err(error) => failures.push(format!("{}: {error}", client.name)),
+        }
+    }
+    if outcomes.is_empty() && failures.is_empty() {
+        return Err(Error::failed("no client ran"));
+    }
+    if against == Kind::Ottla && outcomes.len() == CLIENTS.len() {
+        let path = tools::repository().join("docs/CLIENTS.md");
+        fs::write(&path, report::page(&outcomes)).map_err(Error::path("write", &path))?;
+    }
+    summary(&outcomes, &failures);
+    Ok(failures.is_empty())
+}
+
+/// The clients' ends in the order of `clients`; each is told of as soon as it is there.
+fn side_by_side(clients: &[&'static Client], against: Kind, jobs: usize) -> Vec<Run> {
+    let next = AtomicUsize::new(0);
+    let runs = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(client) = clients.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let started = Instant::now();
+                    let result = client.run(against);
+                    let mut runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
+                    tell(client, &result, started, against);
+                    runs.push((*client, result));
+                }
+            });
+        }
+    });
+    let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
+    runs.sort_by_key(|(client, _)| clients.iter().position(|known| known.name == client.name));
+    runs
+}
+
+fn tell(client: &Client, result: &Result<Outcome, Error>, started: Instant, against: Kind) {
+    match result {
+        Ok(outcome) => {
+            let seconds = started.elapsed().as_secs();
+            let version = &outcome.version;
+            println!(
+                "{} ({version}) against {against}, {seconds} s",
+                client.title
+            );
+            show(outcome);
+        }
+        Err(missing @ Error::Missing { .. }) => println!("{}: skipped: {missing}", client.title),
+        Err(error) => println!("{}: {error}", client.title),
+    }
+}
+
+fn show(outcome: &Outcome) {
+    for (name, verdict) in &outcome.verdicts {
+        match verdict {
+            Verdict::Ok => println!("  ok   {name}"),
+            Verdict::Fail(reason) => println!("  FAIL {name}: {reason}"),
+            Verdict::NotAvailable(reason) => println!("  n/a  {name}: {reason}"),
+        }
+    }
+    if outcome.failures().next().is_some() {
+        let skipped = outcome.remarks.len().saturating_sub(REMARKS_MAX);
+        if skipped > 0 {
+            println!("  | ({skipped} earlier lines)");
+        }
+        let remarks = outcome.remarks.iter().skip(skipped);
+        remarks.for_each(|remark| println!("  | {remark}"));
+    }
+}
+
+/// One line for each client, then one for each failure.
+fn summary(outcomes: &[(&Client, Outcome)], failures: &[String]) {
+    println!("clients:");
+    for (client, outcome) in outcomes {
+        let passed = outcome.count(|verdict| *verdict == Verdict::Ok);
+        let lacking = outcome.count(|verdict| matches!(verdict, Verdict::NotAvailable(_)));
+        let failed = outcome.failures().count();
+        let name = client.name;
+        println!("  {name:14} {passed} ok, {lacking} n/a, {failed} failed");
+    }
+    for failure in failures {
+        println!("FAILED: {}", short(failure));
+    }
+}
+
+/// The failures of a client, those with the same reason together.
+fn by_reason(client: &Client, outcome: &Outcome) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in outcome.failures() {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    let line = |(reason, names): (&str, Vec<&str>)| match names[..] {
+        [first, .., last] => {
+            let count = names.len();
+            format!(
+                "{} {first} to {last} ({count} in all): {reason}",
+                client.name
+            )
+        }
+        _ => format!("{} {}: {reason}", client.name, names.concat()),
+    };
+    reasons.into_iter().map(line).collect()
+}
+
+/// A failure on one line; the whole of it stands above.
+fn short(failure: &str) -> String {
+    let line = failure.lines().next().unwrap_or_default();
+    line.chars().take(300).collect()
+}
