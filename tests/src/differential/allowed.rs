@@ -301,7 +301,8 @@ fn agree(kafka: &Value, ours: &Value) -> bool {
         return false;
     };
     match theirs.get("apiKey").and_then(Value::as_i64) {
-        Some(18) => return true,
+        // Served up to the version of Kafka 4.4.
+        Some(18 | 42) => return true,
         Some(_) => return theirs == mine,
         None => {}
     }

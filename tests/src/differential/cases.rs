@@ -4,6 +4,8 @@ mod cluster;
 mod configs;
 mod fetch;
 mod frames;
+mod group_offsets;
+mod groups;
 mod metadata;
 mod offsets;
 mod produce;
@@ -61,6 +63,15 @@ pub const GROUPS: &[Group] = &[
     group("elect-leaders", &[], cluster::elections),
     group("list-partition-reassignments", &[], cluster::reassignments),
     group("describe-quorum", &[], cluster::quorum),
+    group("groups-lives", ONE_SHARD, groups::lives),
+    group("groups-refused", ONE_SHARD, groups::refused),
+    group("groups-rebalances", ONE_SHARD, groups::rebalances),
+    group("groups-static", ONE_SHARD, groups::static_members),
+    group("groups-administered", ONE_SHARD, groups::administered),
+    group("offset-commit", ONE_SHARD, group_offsets::committed),
+    group("offset-commit-fenced", ONE_SHARD, group_offsets::fenced),
+    group("offset-fetch", ONE_SHARD, group_offsets::fetched),
+    group("offset-delete", ONE_SHARD, group_offsets::deleted),
     group("security", &[], cluster::security),
     group("frames", &[], frames::frames),
     group("versions", &[], frames::versions),
@@ -69,6 +80,9 @@ pub const GROUPS: &[Group] = &[
 type Settings = &'static [(&'static str, &'static str)];
 
 const NO_AUTO_CREATE: Settings = &[("auto.create.topics.enable", "false")];
+
+/// All groups in one partition, which Kafka has loaded sooner than fifty.
+const ONE_SHARD: Settings = &[("offsets.topic.num.partitions", "1")];
 
 const fn group(name: &'static str, settings: Settings, run: fn(&mut Recorder) -> Result) -> Group {
     Group {

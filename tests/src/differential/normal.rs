@@ -22,6 +22,9 @@ const PLACES: [&str; 4] = [
     "log.dirs",
 ];
 
+/// The length of a UUID as text.
+const UUID_LEN: usize = 36;
+
 /// The facts of one broker's run.
 #[derive(Debug)]
 pub struct Normaliser {
@@ -125,10 +128,22 @@ impl Pass<'_> {
             "host" => Value::from("<host>"),
             "logDir" => Value::from("<dir>"),
             "clusterId" => Value::from("<cluster>"),
+            "memberId" | "leader" => Value::from(without_uuid(text)),
             // Topic ids are random; the first hundred ids are reserved and mean something.
             "topicId" if !text.starts_with("AAAAAAAAAAAAAAAAAAAA") => Value::from("<a new id>"),
             _ => Value::from(text.replace(self.suffix, "")),
         }
+    }
+}
+
+/// A member's id with a word for the chance in it.
+fn without_uuid(id: &str) -> String {
+    let prefix = id.len().checked_sub(UUID_LEN);
+    match prefix.and_then(|at| id.split_at_checked(at)) {
+        Some((prefix, uuid)) if uuid.bytes().filter(|b| *b == b'-').count() == 4 => {
+            format!("{prefix}<uuid>")
+        }
+        _ => id.to_owned(),
     }
 }
 

@@ -213,33 +213,42 @@ impl Recorder {
         Err(Error::failed("created topics without a leader"))
     }
 
+    /// Sends a request that is answered only after others were asked.
+    ///
+    /// # Errors
+    /// When the broker does not let us connect.
+    pub fn begin(&self, api: &str, version: i16, body: &Value) -> Result<Begun, Error> {
+        let api = Api::named(api);
+        let mut connection = Connection::open(self.address)?;
+        connection.send(&frame(api, version, body));
+        Ok(Begun {
+            api,
+            version,
+            connection,
+        })
+    }
+
+    /// Waits for the answer to such a request, records it, and returns it as it came.
+    ///
+    /// # Errors
+    /// When the broker neither answers nor closes.
+    pub fn end(&mut self, what: &str, mut begun: Begun) -> Result<Value, Error> {
+        let Begun { api, version, .. } = begun;
+        let answer = begun.connection.answer(CORRELATION, false)?;
+        let answer = read(api, version, answer)?;
+        self.record(api.name, what, version, &answer);
+        Ok(answer)
+    }
+
     fn send(&self, api: &str, version: i16, body: &Value, silent: bool) -> Result<Value, Error> {
         let api = Api::named(api);
-        let flexible = api.is_flexible(version);
-        let mut frame = request_header(api.key, version, CORRELATION, flexible);
-        frame.extend(encode_request(api, version, body));
         let mut connection = Connection::open(self.address)?;
         let answer = connection
-            .ask(&framed(&frame), CORRELATION, silent)
+            .ask(&frame(api, version, body), CORRELATION, silent)
             .map_err(|error| {
                 Error::failed(format!("{} v{version} of {body}: {error}", api.name))
             })?;
-        match answer {
-            Answer::Closed => Ok(json!("closed")),
-            Answer::Nothing => Ok(json!("nothing")),
-            // A version that is not served is answered, if at all, in version 0.
-            Answer::Response(bytes) => Some(version)
-                .filter(|version| api.versions.contains(version))
-                .map_or(Ok((0, &*bytes)), |v| {
-                    Ok((v, response_body(api, v, &bytes)?))
-                })
-                .and_then(|(version, body)| decode_response(api, version, body))
-                .map_err(|error| {
-                    let name = api.name;
-                    let bytes = hex(&bytes);
-                    Error::failed(format!("answer to {name} v{version}: {error}: {bytes}"))
-                }),
-        }
+        read(api, version, answer)
     }
 
     fn record(&mut self, api: &str, what: &str, version: i16, answer: &Value) {
@@ -256,6 +265,41 @@ impl Recorder {
                 answers: vec![(version, answer)],
             }),
         }
+    }
+}
+
+/// A request that was sent, and whose answer nobody has waited for.
+#[derive(Debug)]
+pub struct Begun {
+    api: &'static Api,
+    version: i16,
+    connection: Connection,
+}
+
+fn frame(api: &Api, version: i16, body: &Value) -> Vec<u8> {
+    let flexible = api.is_flexible(version);
+    let mut frame = request_header(api.key, version, CORRELATION, flexible);
+    frame.extend(encode_request(api, version, body));
+    framed(&frame)
+}
+
+/// What an answer says.
+fn read(api: &Api, version: i16, answer: Answer) -> Result<Value, Error> {
+    match answer {
+        Answer::Closed => Ok(json!("closed")),
+        Answer::Nothing => Ok(json!("nothing")),
+        // A version that is not served is answered, if at all, in version 0.
+        Answer::Response(bytes) => Some(version)
+            .filter(|version| api.versions.contains(version))
+            .map_or(Ok((0, &*bytes)), |v| {
+                Ok((v, response_body(api, v, &bytes)?))
+            })
+            .and_then(|(version, body)| decode_response(api, version, body))
+            .map_err(|error| {
+                let name = api.name;
+                let bytes = hex(&bytes);
+                Error::failed(format!("answer to {name} v{version}: {error}: {bytes}"))
+            }),
     }
 }
 

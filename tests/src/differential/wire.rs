@@ -56,8 +56,22 @@ impl Connection {
         if silent {
             bytes.extend(framed(&request_header(API_VERSIONS, 0, PROBE, false)));
         }
-        // The broker may close while we still write; what it said before is still to be read.
-        let _ = self.stream.write_all(&bytes);
+        self.send(&bytes);
+        self.answer(correlation, silent)
+    }
+
+    /// Sends bytes. The broker may close while we still write; what it said before is still to be
+    /// read.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Waits for the answer with this correlation id, or for that to the request behind a silent
+    /// one.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub fn answer(&mut self, correlation: i32, silent: bool) -> Result<Answer, Error> {
         let Some(answer) = self.receive()? else {
             return Ok(Answer::Closed);
         };

@@ -223,7 +223,7 @@ pub struct DescribedMember {
     pub client_host: StrBytes,
     /// What it tells for the protocol; empty while the group is not stable.
     pub metadata: Bytes,
-    /// Its assignment; empty while the group is not stable.
+    /// Its assignment, of the generation before while the next one is being formed.
     pub assignment: Bytes,
 }
 

@@ -123,6 +123,8 @@ fn joined(version: i16, group: JoinedGroup) -> JoinGroupResponse {
         .with_protocol_type(group.protocol_type.filter(|_| is_named))
         .with_protocol_name(match group.protocol_name {
             None if !is_named => Some(StrBytes::default()),
+            // Where there is none, and there may be none.
+            Some(name) if is_named && name.is_empty() => None,
             name => name,
         })
         .with_leader(group.leader)

@@ -43,7 +43,8 @@ impl GroupShard {
             });
         };
         let state = live.state();
-        // What members say and have is of a generation, and told of one that is complete.
+        // What members say is of a generation, and told of one that is complete; what they had
+        // before is told until they get anew, as Kafka does.
         let is_stable = state == GroupState::Stable;
         let members = live.members().iter().map(|(id, member)| DescribedMember {
             member_id: id.clone(),
@@ -56,7 +57,6 @@ impl GroupShard {
                 Bytes::new()
             },
             assignment: recorded
-                .filter(|_| is_stable)
                 .and_then(|recorded| recorded.member(id))
                 .map(|recorded| recorded.assignment.clone())
                 .unwrap_or_default(),
@@ -185,4 +185,4 @@ pub(super) fn group_tombstone(group: &StrBytes) -> Record {
 }
 
 /// Kafka's name of the type of the groups here.
-const CLASSIC: &str = "Classic";
+const CLASSIC: &str = "classic";

@@ -183,11 +183,11 @@ fn administrators_see_groups_in_every_version() {
     }
     for version in 0..=5_i16 {
         let listed = list(&alone, version, &[], &[]);
-        assert_eq!(listed, ["g consumer Stable Classic"], "v{version}");
+        assert_eq!(listed, ["g consumer Stable classic"], "v{version}");
     }
     assert_eq!(
         list(&alone, 4, &["stable"], &[]),
-        ["g consumer Stable Classic"]
+        ["g consumer Stable classic"]
     );
     assert!(list(&alone, 4, &["Empty"], &[]).is_empty());
     assert_eq!(list(&alone, 5, &[], &["Classic"]).len(), 1);
