@@ -11,7 +11,7 @@ def places(partitions):
 for line in sys.stdin:
     event = json.loads(line) if line.startswith("{") else {"name": line.strip()}
     match event["name"]:
-        case "partitions_assigned":
+        case "partitions_assigned" if event["partitions"]:
             print("assigned", places(event["partitions"]))
         case "partitions_revoked" if event["partitions"]:
             print("revoked", places(event["partitions"]))

@@ -32,7 +32,7 @@ pub(super) struct Book {
 impl Book {
     /// Takes a member's line in; `false` when it is none of the conversation.
     pub(super) fn line(&mut self, member: usize, line: &str) -> bool {
-        let mut words = line.split(' ');
+        let mut words = line.split_whitespace();
         let word = words.next().unwrap_or_default();
         let rest: Vec<&str> = words.collect();
         match (word, &*rest) {
