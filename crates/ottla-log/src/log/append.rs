@@ -92,7 +92,7 @@ impl LogCore {
         context: &LeaderAppend,
     ) -> Result<Appended, AppendError> {
         let reservation = self.reserve(batches.bytes().len())?;
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         self.check_appendable()?;
         if let Some(duplicate) = self.check_producer(&mut appender, &batches, context)? {
             return Ok(duplicate);
@@ -145,7 +145,7 @@ impl LogCore {
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         let reservation = self.reserve(batches.bytes().len())?;
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         self.check_appendable()?;
         let assigned = batches.into_replicated()?;
         let ends = self.ends();

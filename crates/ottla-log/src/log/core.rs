@@ -7,12 +7,13 @@
 //! reader takes small ones only; so do `round_done` and `failed`.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::boundaries::Boundaries;
 use super::compact::Compaction;
@@ -43,9 +44,11 @@ pub(crate) struct LogCore {
     pub(super) segments: ArcSwap<Segments>,
     /// Everything below is committed; -1 where nobody says, as for a log without replicas.
     pub(super) high_watermark: AtomicI64,
+    /// The high watermark by which decided transactions were released last.
+    released: AtomicI64,
     /// Counts truncations; a reader that copied bytes while it rose copies again.
     pub(super) truncations: AtomicU64,
-    pub(super) appender: Mutex<Appender>,
+    appender: Mutex<Appender>,
     pub(super) syncing: Mutex<Syncing>,
     /// Taken before the appender's, by whoever maintains the log.
     pub(super) compaction: Mutex<Compaction>,
@@ -74,6 +77,34 @@ pub(super) struct Appender {
     pub(super) first_timestamp: Option<Timestamp>,
     /// The last look for segments that are too old or too many.
     pub(super) retained: Option<Look>,
+}
+
+/// The appender's part, held; see [`LogCore::appender`].
+pub(super) struct HeldAppender<'a> {
+    core: &'a LogCore,
+    /// `None` only while it is dropped.
+    guard: Option<MutexGuard<'a, Appender>>,
+}
+
+impl Deref for HeldAppender<'_> {
+    type Target = Appender;
+
+    fn deref(&self) -> &Appender {
+        self.guard.as_ref().expect("held until it is dropped")
+    }
+}
+
+impl DerefMut for HeldAppender<'_> {
+    fn deref_mut(&mut self) -> &mut Appender {
+        self.guard.as_mut().expect("held until it is dropped")
+    }
+}
+
+impl Drop for HeldAppender<'_> {
+    fn drop(&mut self) {
+        drop(self.guard.take());
+        self.core.release_told();
+    }
 }
 
 /// What syncing the log's files has achieved.
@@ -135,6 +166,7 @@ impl LogCore {
             health: Health::new(parts.corrupt),
             segments: ArcSwap::from_pointee(parts.segments),
             high_watermark: AtomicI64::new(-1),
+            released: AtomicI64::new(-1),
             truncations: AtomicU64::new(0),
             appender: Mutex::new(Appender {
                 config: parts.config,
@@ -180,7 +212,7 @@ impl LogCore {
 
     /// Whether a directory exists, with at least one append in it.
     pub(crate) fn has_dir(&self) -> bool {
-        self.appender.lock().has_dir
+        self.appender().has_dir
     }
 
     /// The bytes of all segments.
@@ -192,14 +224,14 @@ impl LogCore {
     /// Replaces the settings; those of segments count from the next segment on, those of
     /// retention with the next [`LogCore::maintain`].
     pub(crate) fn set_config(&self, config: LogConfig) {
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         appender.config = config;
         appender.retained = None;
     }
 
     /// The settings now.
     pub(super) fn config(&self) -> LogConfig {
-        self.appender.lock().config.clone()
+        self.appender().config.clone()
     }
 
     /// The latest leader epoch; `None` before the first.
@@ -229,12 +261,32 @@ impl LogCore {
     pub(crate) fn committed(&self, high_watermark: Offset) {
         self.high_watermark
             .fetch_max(high_watermark.get(), Ordering::AcqRel);
-        if self.ends().first_unstable.is_none() {
-            return;
+        self.release_told();
+    }
+
+    /// The appender's part, for who may wait.
+    pub(super) fn appender(&self) -> HeldAppender<'_> {
+        HeldAppender {
+            core: self,
+            guard: Some(self.appender.lock()),
         }
-        // Who tells may be leading a flush round for somebody who holds the lock and waits for it.
-        // That one releases what is decided when it is done.
-        if let Some(mut appender) = self.appender.try_lock() {
+    }
+
+    /// Releases what is decided by the high watermark that was told last. Who tells it may be
+    /// leading a flush round for somebody who holds the lock, and must not wait for it; then that
+    /// one does it when the lock is free.
+    fn release_told(&self) {
+        loop {
+            // Either the one who tells finds the lock free, or the holder finds what was told.
+            atomic::fence(Ordering::SeqCst);
+            let told = self.high_watermark.load(Ordering::Acquire);
+            let done = self.released.load(Ordering::Acquire);
+            if told <= done || self.ends().first_unstable.is_none() {
+                return;
+            }
+            let Some(mut appender) = self.appender.try_lock() else {
+                return;
+            };
             self.release_decided(&mut appender);
         }
     }
@@ -243,6 +295,7 @@ impl LogCore {
     pub(super) fn release_decided(&self, appender: &mut Appender) {
         let high_watermark = self.high_watermark.load(Ordering::Acquire);
         appender.producers.release(Offset::new(high_watermark));
+        self.released.store(high_watermark, Ordering::Release);
         let first_unstable = appender.producers.first_unstable();
         self.ends
             .update(|ends| ends.first_unstable = first_unstable);
@@ -252,7 +305,7 @@ impl LogCore {
     /// the directory afterwards.
     pub(crate) fn retire(&self) {
         // Waits for the append and the sync at work, whose files must keep their names.
-        let _appender = self.appender.lock();
+        let _appender = self.appender();
         let _syncing = self.syncing.lock();
         self.health.leave(Gone::Deleted);
     }

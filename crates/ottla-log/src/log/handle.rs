@@ -288,7 +288,7 @@ impl Log {
     /// How often [`Log::maintain`] looks for old segments at most.
     #[must_use]
     pub fn retention_check_interval(&self) -> Duration {
-        self.core.appender.lock().config.retention_check_interval
+        self.core.appender().config.retention_check_interval
     }
 
     /// The bytes of all segments.

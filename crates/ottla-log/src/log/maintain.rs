@@ -44,14 +44,11 @@ impl LogCore {
 
     /// Forgets producers that were idle for long, and says when to look again.
     fn expire_producers(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         let expiration = appender.config.producer_id_expiration.as_millis();
         let expiration = i64::try_from(expiration).unwrap_or(i64::MAX);
         let since = now.get().saturating_sub(expiration);
         appender.producers.expire(since.into());
-        if self.ends().first_unstable.is_some() {
-            self.release_decided(&mut appender);
-        }
         // Not worth a timer of its own for each producer: Kafka looks every ten minutes.
         let again = now.get().saturating_add(EXPIRY_INTERVAL_MS);
         (appender.producers.len() > 0).then(|| again.into())
@@ -63,7 +60,7 @@ impl LogCore {
             return Ok(false);
         }
         // Appends wait, so that the log end stays what the flusher settles.
-        let appender = self.appender.lock();
+        let appender = self.appender();
         self.shared
             .flusher
             .settle(&self.target(), self.ends().end)

@@ -78,7 +78,7 @@ impl LogCore {
     pub(super) fn retain(&self, now: Timestamp) -> Result<Maintenance, StorageError> {
         let end = self.ends().end;
         let rules = {
-            let mut appender = self.appender.lock();
+            let mut appender = self.appender();
             let Some(rules) = self.rules_of_retention(&appender) else {
                 return Ok(Maintenance::default());
             };
@@ -94,7 +94,7 @@ impl LogCore {
         };
         let segments = self.segments.load_full();
         let found = self.look(&segments, &rules, now)?;
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         if found.count > 0 {
             let is_same = Arc::ptr_eq(&segments, &self.segments.load_full());
             if !is_same || (found.count == segments.len() && end != self.ends().end) {

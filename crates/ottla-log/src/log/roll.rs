@@ -128,7 +128,7 @@ impl LogCore {
         &self,
         now: Timestamp,
     ) -> Result<(bool, Option<Timestamp>), StorageError> {
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         let extent = self.active().extent();
         if extent.size == 0 || self.health.append_fault().is_some() {
             return Ok((false, None));

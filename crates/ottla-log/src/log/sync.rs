@@ -86,7 +86,7 @@ impl LogCore {
     /// `recovery_point` is the log end; it holds once `way` is finished.
     pub(crate) fn close(&self, way: &mut Way) -> Result<Checkpoints, StorageError> {
         self.stop_compacting();
-        let appender = self.appender.lock();
+        let appender = self.appender();
         self.health.leave(Gone::Closed);
         if let Some(fault) = self.health.append_fault() {
             return Err(fault);

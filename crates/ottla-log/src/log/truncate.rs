@@ -16,7 +16,7 @@ impl LogCore {
     /// Cuts off everything from `to` on, and the whole batch that `to` lies within. Only for what
     /// is not committed: a reader bounded by the high watermark never notices.
     pub(crate) fn truncate_to(&self, to: Offset) -> Result<(), TruncateError> {
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         self.check_cuttable()?;
         let ends = self.ends();
         if to >= ends.end {
@@ -118,7 +118,7 @@ impl LogCore {
     /// log at once; [`LogCore::maintain`] deletes their files later. Durable with a ticket taken
     /// afterwards.
     pub(crate) fn delete_records(&self, to: Offset) -> Result<Offset, TruncateError> {
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender();
         self.check_cuttable()?;
         let ends = self.ends();
         if to > ends.end {

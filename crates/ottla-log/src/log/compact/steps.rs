@@ -209,7 +209,7 @@ impl Job {
             return Ok(Progress::More);
         };
         if copying.source == 0 {
-            copying.last_batches = log.appender.lock().producers.last_batches();
+            copying.last_batches = log.appender().producers.last_batches();
             copying.changes = sources.len() > 1;
             copying.outputs.push(Output::begin(log, first.base())?);
         }

@@ -31,7 +31,7 @@ impl LogCore {
         }
         // Nothing may cut or roll the log, and nothing may be appended: the journal must not hold
         // anything that a recovery would write into the files that go.
-        let appender = self.appender.lock();
+        let appender = self.appender();
         let segments = self.segments.load_full();
         let Some(at) = place_of(sources, &segments) else {
             return Ok(false);

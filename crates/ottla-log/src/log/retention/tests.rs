@@ -32,7 +32,7 @@ fn kit(config: LogConfig) -> Kit {
 /// A log whose first look is due at once.
 fn open(kit: &Kit) -> Arc<LogCore> {
     let log = kit.open(&Known::default());
-    log.appender.lock().retained = None;
+    log.appender().retained = None;
     log
 }
 
