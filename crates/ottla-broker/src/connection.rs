@@ -148,3 +148,18 @@ impl Drop for PanicNote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // What only a request or an answer needs is boxed while there is one.
+        assert!(size(serve) <= 3072, "{} bytes", size(serve));
+    }
+}

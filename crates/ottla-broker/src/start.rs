@@ -293,6 +293,8 @@ fn listen(
                 let stream = Stream::Tcp(stream);
                 let serve =
                     connection::serve(Arc::clone(&core), stream, Arc::new(session), stop.clone());
+                // Boxed, because a future that awaits another keeps room for it twice.
+                let serve = Box::pin(serve);
                 all.spawn(&core.runtime, async move {
                     serve.await;
                     drop(pass);

@@ -257,23 +257,29 @@ impl<'a> Answers<'a> {
 
     /// Returns when the window is closed and everything was sent.
     pub(super) async fn run(mut self) -> Result<(), Fault> {
-        while let Some(mut answer) = self.window.next().await {
-            answer.ready().await?;
-            let mut gathered = self.enqueue(answer).await?;
-            while gathered < GATHER_BYTES {
-                let Some(mut next) = self.window.try_next() else {
-                    break;
-                };
-                if !next.try_ready().await? {
-                    self.window.put_back(next);
-                    break;
-                }
-                gathered += self.enqueue(next).await?;
-            }
-            self.send().await?;
+        while let Some(answer) = self.window.next().await {
+            // Boxed: a connection that owes no answer holds no room for it.
+            Box::pin(self.answer(answer)).await?;
         }
         self.write.shutdown().await;
         Ok(())
+    }
+
+    /// Sends an answer once it is there, and with it those behind it that are there by then.
+    async fn answer(&mut self, mut answer: Answer) -> Result<(), Fault> {
+        answer.ready().await?;
+        let mut gathered = self.enqueue(answer).await?;
+        while gathered < GATHER_BYTES {
+            let Some(mut next) = self.window.try_next() else {
+                break;
+            };
+            if !next.try_ready().await? {
+                self.window.put_back(next);
+                break;
+            }
+            gathered += self.enqueue(next).await?;
+        }
+        self.send().await
     }
 
     /// Appends what an answer sends; returns how many bytes that is.

@@ -50,7 +50,8 @@ impl<'a> Requests<'a> {
                 frame = next(frames, self.window) => frame,
             };
             match frame {
-                Ok(frame) => self.request(frame, frames).await?,
+                // Boxed: a connection that waits for its next request holds no room for it.
+                Ok(frame) => Box::pin(self.request(frame, frames)).await?,
                 Err(FrameError::Closed) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }
