@@ -103,7 +103,16 @@ const STEPS: &[Step] = &[
             let ottla = ottla
                 .to_str()
                 .ok_or("the target directory's name is not UTF-8")?;
-            let run = ["run", "-q", "-p", "ottla-tests", "--", "clients"];
+            let run = [
+                "run",
+                "-q",
+                "-p",
+                "ottla-tests",
+                "--",
+                "clients",
+                "--jobs",
+                "2",
+            ];
             cargo_with(&run, &[("OTTLA_BIN", ottla)])
         },
     },

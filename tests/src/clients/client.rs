@@ -60,12 +60,20 @@ const fn new(
 }
 
 impl Client {
-    /// Installs what the client needs, starts a broker and runs every scenario against it.
+    /// Installs and builds what the client needs, unless it is there.
+    ///
+    /// # Errors
+    /// When something is missing on this machine, or cannot be built.
+    pub fn install(&self) -> Result<(), Error> {
+        (self.command)(self).map(drop)
+    }
+
+    /// Starts a broker and runs every scenario against it.
     ///
     /// # Errors
     /// When something is missing on this machine, or broker or runner cannot be started.
     pub fn run(&self, against: Kind) -> Result<Outcome, Error> {
-        (self.command)(self)?;
+        self.install()?;
         let mut broker = Broker::start(against, &SETTINGS)?;
         let (address, log_dir) = (broker.address().to_string(), broker.log_dir());
         let start = || {

@@ -34,6 +34,11 @@ pub fn all(against: Kind, only: &[String], jobs: usize) -> Result<bool, Error> {
         .iter()
         .filter(|client| only.is_empty() || begins(client))
         .collect();
+    // All before the first runs: a compiler at work starves members whose sessions are short. What
+    // fails here fails there again, and is told of.
+    for client in &wanted {
+        let _ = client.install();
+    }
     let runs = side_by_side(&wanted, against, jobs.max(1));
     let strict = env::var("CI").is_ok_and(|value| value == "true");
     let mut failures = Vec::new();
