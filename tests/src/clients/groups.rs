@@ -1,8 +1,8 @@
 //! Scenarios of consumer groups, which the harness directs: it fills a topic, starts members of a
 //! group as processes of their own, lets them leave, kills them, stops the broker under them, and
-//! judges what they say that they own, read and committed ([`book`]).
+//! judges what they say that they own, read and committed (`book`).
 //!
-//! A member is the client's runner with `MEMBER_GROUP` in its environment; [`group`] explains how
+//! A member is the client's runner with `MEMBER_GROUP` in its environment; `group` explains how
 //! it is talked to.
 
 mod book;
