@@ -14,7 +14,6 @@ mod topics;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ottla_log::Clock as _;
 use ottla_log::clock::SystemClock;
 
@@ -24,7 +23,7 @@ use client::ClientError;
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::read().command {
         Command::Serve(args) => return serve::run(&args),
         Command::Topics(command) => topics::run(&command, &mut io::stdout().lock()),
         Command::Produce(args) => {

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{
+    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 
 /// An event log that speaks the Kafka protocol.
 #[derive(Debug, Parser)]
@@ -10,6 +15,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What the process was started with; where that makes no sense, says so and ends it.
+    pub(crate) fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let read = Self::from_arg_matches(&matches).and_then(|mut cli| {
+            if let (Command::Serve(serve), Some((_, given))) =
+                (&mut cli.command, matches.subcommand())
+            {
+                serve.let_flags_win(given)?;
+            }
+            Ok(cli)
+        });
+        read.unwrap_or_else(|error| error.exit())
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -41,16 +62,11 @@ pub(crate) enum Command {
 #[command(after_help = SERVE_EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// The data directory; made where it is missing [default: ./ottla-data].
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "OTTLA_DATA",
-        conflicts_with = "in_memory"
-    )]
+    #[arg(long, value_name = "DIR", env = "OTTLA_DATA")]
     pub(crate) data: Option<PathBuf>,
 
     /// Keep everything in memory; gone when the broker stops.
-    #[arg(long, env = "OTTLA_IN_MEMORY")]
+    #[arg(long, env = "OTTLA_IN_MEMORY", value_parser = BoolishValueParser::new())]
     pub(crate) in_memory: bool,
 
     /// Listen here; may be given more than once. Port 0 takes a free one
@@ -91,16 +107,36 @@ pub(crate) struct ServeArgs {
     pub(crate) set: Vec<String>,
 
     /// Print the ready line as one JSON object.
-    #[arg(long, env = "OTTLA_READY_JSON")]
+    #[arg(long, env = "OTTLA_READY_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) ready_json: bool,
 
     /// Print a line for each request on standard error.
-    #[arg(long, env = "OTTLA_TRACE_REQUESTS")]
+    #[arg(long, env = "OTTLA_TRACE_REQUESTS", value_parser = BoolishValueParser::new())]
     pub(crate) trace_requests: bool,
 }
 
+impl ServeArgs {
+    /// A flag wins over the environment, also where they exclude each other.
+    fn let_flags_win(&mut self, given: &ArgMatches) -> Result<(), clap::Error> {
+        if self.data.is_none() || !self.in_memory {
+            return Ok(());
+        }
+        let is_flag = |id| given.value_source(id) == Some(ValueSource::CommandLine);
+        match (is_flag("data"), is_flag("in_memory")) {
+            (true, false) => self.in_memory = false,
+            (false, true) => self.data = None,
+            _ => {
+                let why = "--data (OTTLA_DATA) and --in-memory (OTTLA_IN_MEMORY) exclude each \
+                           other; give one of them";
+                return Err(Cli::command().error(ErrorKind::ArgumentConflict, why));
+            }
+        }
+        Ok(())
+    }
+}
+
 const SERVE_EXAMPLES: &str = "\
-Every flag can also be given as an environment variable, and OTTLA_LOG filters what is logged on
+Every flag can also be given as an environment variable (a flag wins), and OTTLA_LOG filters what is logged on
 standard error (error, warn, info, debug, or module=level).
 
 Examples:
