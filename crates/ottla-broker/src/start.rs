@@ -86,7 +86,8 @@ fn open(
     of_store.open_files_max = options.limits.files().storage;
     let store = Store::open_in(world, dir, of_store)?.store;
     let node = BrokerId::new(options.node_id);
-    let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config)?;
+    let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config);
+    let metadata = metadata.inspect_err(|_| store.abandon())?;
     Ok(Opened {
         listeners,
         store,
@@ -131,10 +132,18 @@ async fn assemble(
         store,
         metadata,
     } = open_once_free(&runtime, &options, &timer).await?;
-    let flusher = Flusher::start(&store).map_err(StartError::Runtime)?;
+    let flusher = Flusher::start(&store);
+    let flusher = flusher.map_err(|e| {
+        store.abandon();
+        StartError::Runtime(e)
+    })?;
     let (stopper, stop) = stop::pair();
     let (listeners, sockets): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
-    register(&metadata, &store, &options, &listeners).await?;
+    if let Err(error) = register(&metadata, &store, &options, &listeners).await {
+        let abandoned = runtime.spawn_blocking(move || store.abandon());
+        let _ = abandoned.await;
+        return Err(error);
+    }
     let failing = stopper.clone();
     metadata.on_failure(move |_| failing.abandon());
     let flush = options.flush;

@@ -270,6 +270,12 @@ impl Store {
         self.inner.close()
     }
 
+    /// Gives up a start that failed after this open: a directory that the open made is removed with
+    /// all that is in it, any other is left as a crash leaves it. Closed already, it stays as it is.
+    pub fn abandon(&self) {
+        self.inner.abandon();
+    }
+
     /// Has `hook` called once the directory has been given back: when the store is closed, or the
     /// last handle to it is gone. Replaces an earlier hook; called at once where it is closed.
     pub fn on_release(&self, hook: impl FnOnce() + Send + 'static) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use ottla::vfs::{MemVfs, Vfs};
+use ottla::vfs::{Fault, FaultVfs, MemVfs, Operation, Rule, Vfs};
 
 use ottla::{
     AppendError, AppendOptions, Broker, Clock as _, Condition, CreateTopicError, Durability,
@@ -354,4 +354,30 @@ fn of_a_compacted_topic_the_newest_of_each_key_stays() {
     assert_eq!(left[left.len() - 4..], ["56", "57", "58", "59"]);
     let refused = topic.append_blocking(0, &[Record::new("no key")], AppendOptions::default());
     assert!(refused.is_err());
+}
+
+/// Whatever a full disk refuses to a first start, nothing is left, and there is room for the next.
+#[test]
+fn a_first_start_that_a_full_disk_refuses_leaves_nothing_behind() {
+    const DIR: &str = "/data";
+    let start = |vfs: FaultVfs| Broker::builder().vfs(Arc::new(vfs), DIR).start_blocking();
+    for operation in [Operation::Create, Operation::CreateDir, Operation::Write] {
+        let counted = FaultVfs::over(Arc::new(MemVfs::new()));
+        drop(start(counted.clone()).unwrap());
+        let calls = counted.calls();
+        let calls = calls.iter().filter(|call| call.operation == operation);
+        let mut refused = 0;
+        for nth in 0..u64::try_from(calls.count()).unwrap() {
+            let mem = MemVfs::new();
+            let full = FaultVfs::over(Arc::new(mem.clone()));
+            full.inject(Rule::new(Fault::NoSpace).on(operation).from(nth));
+            if start(full).is_err() {
+                refused += 1;
+                let left = mem.stat(Path::new(DIR)).unwrap();
+                assert_eq!(left, None, "{operation:?} {nth}");
+            }
+            start(FaultVfs::over(Arc::new(mem))).unwrap();
+        }
+        assert!(refused > 1, "{operation:?}: {refused}");
+    }
 }

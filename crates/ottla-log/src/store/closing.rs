@@ -3,6 +3,7 @@
 //! A few logs are closed by syncs of their own files, many by syncs of the whole file system: at
 //! six syncs a log, 1,000 logs would take longer than any stop may.
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::log::{Checkpoints, Flusher, Way};
@@ -29,6 +30,20 @@ impl Inner {
         // Last: from here on somebody else may open the directory.
         *life = Life::Closed(report.clone());
         report
+    }
+
+    /// Gives the directory back as a crash does; a new one is removed.
+    pub(super) fn abandon(&self) {
+        let mut life = self.life.write();
+        if matches!(*life, Life::Closed(_)) {
+            return;
+        }
+        self.rounds.refuse_appends();
+        self.rounds.forget_logs();
+        self.logs.lock().clear();
+        if let Life::Open(data) = mem::replace(&mut *life, Life::Closed(CloseReport::default())) {
+            data.abandon(&*self.world.vfs);
+        }
     }
 
     fn close_logs(&self) -> CloseReport {

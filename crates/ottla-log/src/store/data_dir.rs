@@ -20,7 +20,7 @@ use crate::{Entropy, StorageError, TopicId};
 
 use super::error::OpenError;
 use super::format_file::{FormatFile, Unusable};
-use super::journal::{Key, area_path};
+use super::journal::Key;
 use super::options::{StoreOptions, World};
 
 /// The two subdirectories and what else has a fixed name.
@@ -105,12 +105,15 @@ impl DataDir {
         self.is_new
     }
 
-    /// Gives the directory back after a failed open: a new one is removed again.
+    /// Gives the directory back after a failed start: a new one is removed with all that is in it.
     pub(super) fn abandon(self, vfs: &dyn Vfs) {
+        if self.is_new {
+            empty(vfs, &self.kafka, &[META]);
+            empty(vfs, &self.own, &[FORMAT, LOCK]);
+        }
         drop(self.lock);
         if self.is_new {
-            let journals = [area_path(&self.own, 0), area_path(&self.own, 1)];
-            remove_made(vfs, &self.kafka, &self.own, &self.made, &journals);
+            remove_made(vfs, &self.kafka, &self.own, &self.made);
         }
     }
 }
@@ -288,7 +291,7 @@ impl At<'_> {
             // Whoever else is just making it keeps what is there.
             Err(e @ OpenError::InUse { .. }) => Err(e),
             Err(e) => {
-                remove_made(self.vfs, &kafka, &own, &made, &[]);
+                remove_made(self.vfs, &kafka, &own, &made);
                 Err(e)
             }
         }
@@ -403,8 +406,25 @@ impl At<'_> {
     }
 }
 
+/// Removes what is in `dir`, as far as it can, but for what is named in `keep`.
+fn empty(vfs: &dyn Vfs, dir: &Path, keep: &[&str]) {
+    for entry in vfs.list(dir).unwrap_or_default() {
+        let path = dir.join(&entry.name);
+        if keep.iter().any(|kept| entry.name == *kept) {
+            continue;
+        }
+        let _ = match entry.is_dir {
+            true => {
+                empty(vfs, &path, &[]);
+                vfs.remove_dir(&path)
+            }
+            false => vfs.remove_file(&path),
+        };
+    }
+}
+
 /// Removes what a first start made, as far as it can: the start failed for another reason.
-fn remove_made(vfs: &dyn Vfs, kafka: &Path, own: &Path, made: &[PathBuf], more: &[PathBuf]) {
+fn remove_made(vfs: &dyn Vfs, kafka: &Path, own: &Path, made: &[PathBuf]) {
     let names = [
         own.join(FORMAT),
         own.join("format.tmp"),
@@ -412,7 +432,7 @@ fn remove_made(vfs: &dyn Vfs, kafka: &Path, own: &Path, made: &[PathBuf], more: 
         kafka.join("meta.properties.tmp"),
         own.join(LOCK),
     ];
-    for path in more.iter().chain(&names) {
+    for path in &names {
         let _ = vfs.remove_file(path);
         // Without the format file the rest is what any interrupted first start leaves.
         if path.ends_with(FORMAT) {
