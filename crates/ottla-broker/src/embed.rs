@@ -31,7 +31,7 @@ use crate::runtime;
 use crate::stop::Stop;
 use crate::tasks::{Running, Tasks};
 
-pub use errors::{AppendError, CreateTopicError, PartitionError, ReadError};
+pub use errors::{AppendError, CreateTopicError, PartitionError, ReadError, ResetError};
 pub use follow::{FollowedRecord, Follower, WaitError};
 pub use new_topic::NewTopic;
 pub use stream::{RecordStream, Records};
@@ -117,6 +117,29 @@ impl RunningBroker {
             id: topic.id,
             inside: self.inside(),
         })
+    }
+
+    /// Makes the broker as good as new without a restart: topics with their records are gone when
+    /// this returns, groups with their offsets, and configuration that was set since the start.
+    /// Clients stay connected; members of groups are told to join anew. Producer ids go on, so that
+    /// nobody's id is given to another.
+    ///
+    /// # Errors
+    /// [`ResetError`].
+    pub async fn reset(&self) -> Result<(), ResetError> {
+        let work = reset(self.inside().enter()?);
+        let task = self.core.runtime().spawn(work);
+        task.await.unwrap_or(Err(ResetError::Stopped))
+    }
+
+    /// As [`RunningBroker::reset`], and blocks the calling thread.
+    ///
+    /// # Errors
+    /// [`ResetError`].
+    pub fn reset_blocking(&self) -> Result<(), ResetError> {
+        let work = reset(self.inside().enter()?);
+        let done = self.core.runtime().block_on(work);
+        done.unwrap_or(Err(ResetError::Stopped))
     }
 
     fn inside(&self) -> Inside {
@@ -358,6 +381,12 @@ async fn create(inside: Entered, topic: NewTopic) -> Result<TopicId, CreateTopic
         Some(Err(error)) => Err(refused(error.message)),
         None => Err(refused("the controller gave no answer".to_owned())),
     }
+}
+
+async fn reset(inside: Entered) -> Result<(), ResetError> {
+    let done = inside.core.metadata().change(|c| c.reset());
+    done.await
+        .map_err(|error| ResetError::Refused(error.to_string()))
 }
 
 async fn append(

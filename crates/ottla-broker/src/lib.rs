@@ -37,7 +37,7 @@ mod upkeep;
 pub use authorizer::{AclOperation, AllowAll, Authorizer, DenyAll, Resource};
 pub use embed::{
     AppendError, CreateTopicError, FollowedRecord, Follower, Isolation, NewTopic, PartitionEnds,
-    PartitionError, ReadError, RecordStream, Records, Topic, WaitError,
+    PartitionError, ReadError, RecordStream, Records, ResetError, Topic, WaitError,
 };
 pub use limits::Limits;
 pub use listener::{AdvertiseSpec, InvalidEndpoint, ListenHost, ListenerSpec};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ottla_broker::{
-    CreateTopicError, ListenerInfo, NewTopic, RunningBroker, ShutdownReport, Topic,
+    CreateTopicError, ListenerInfo, NewTopic, ResetError, RunningBroker, ShutdownReport, Topic,
 };
 
 use crate::BrokerBuilder;
@@ -69,6 +69,24 @@ impl Broker {
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<Topic> {
         self.running.topic(name)
+    }
+
+    /// Makes the broker as good as new without a restart, for the next test: topics with their
+    /// records are gone when this returns, groups with their offsets, and configuration that was
+    /// set since the start. Clients stay connected; members of groups are told to join anew.
+    ///
+    /// # Errors
+    /// [`ResetError`].
+    pub async fn reset(&self) -> Result<(), ResetError> {
+        self.running.reset().await
+    }
+
+    /// As [`Broker::reset`], and blocks the calling thread, whatever thread that is.
+    ///
+    /// # Errors
+    /// [`ResetError`].
+    pub fn reset_blocking(&self) -> Result<(), ResetError> {
+        self.running.reset_blocking()
     }
 
     /// Ends the broker cleanly: requests in hand finish, everything is made durable, and the next

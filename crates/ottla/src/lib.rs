@@ -31,8 +31,8 @@ pub use broker::Broker;
 pub use builder::{BrokerBuilder, StartError};
 pub use ottla_broker::{
     AppendError, CreateTopicError, FollowedRecord, Follower, Isolation, ListenerInfo, NewTopic,
-    PartitionEnds, PartitionError, ReadError, RecordStream, Records, ShutdownReport, Topic,
-    WaitError,
+    PartitionEnds, PartitionError, ReadError, RecordStream, Records, ResetError, ShutdownReport,
+    Topic, WaitError,
 };
 pub use ottla_log::{
     AppendOptions, Appended, Clock, Codec, Condition, Durability, Entropy, FlushMode, Header,

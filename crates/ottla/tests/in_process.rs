@@ -381,3 +381,26 @@ fn a_first_start_that_a_full_disk_refuses_leaves_nothing_behind() {
         assert!(refused > 1, "{operation:?}: {refused}");
     }
 }
+
+#[test]
+fn a_reset_broker_is_as_good_as_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Broker::builder().data_dir(dir.path()).start_blocking();
+    let broker = start().unwrap();
+    for round in 0..3 {
+        let old = broker.create_topic_blocking(NewTopic::new("t")).unwrap();
+        assert_eq!(append(&old, 0, "a"), Offset::new(1), "round {round}");
+        broker.reset_blocking().unwrap();
+        assert!(broker.topic("t").is_none());
+        let gone = old.append_blocking(0, &[Record::new("b")], AppendOptions::default());
+        assert!(matches!(
+            gone,
+            Err(AppendError::Partition(PartitionError::NoTopic { .. }))
+        ));
+    }
+    assert!(broker.shutdown_blocking().clean);
+    let broker = start().unwrap();
+    assert!(broker.topic("t").is_none());
+    let topic = broker.create_topic_blocking(NewTopic::new("t")).unwrap();
+    assert_eq!(values(&topic, 0), [""; 0]);
+}

@@ -28,6 +28,25 @@ pub enum CreateTopicError {
     },
 }
 
+/// Why a broker was not reset.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResetError {
+    /// The broker has ended, or is about to.
+    #[error("the broker was not reset: it has stopped")]
+    Stopped,
+    /// The metadata did not take the change.
+    #[error("the broker was not reset: {0}")]
+    Refused(String),
+}
+
+impl From<PartitionError> for ResetError {
+    fn from(_: PartitionError) -> Self {
+        // A reset needs no partition, only the broker.
+        Self::Stopped
+    }
+}
+
 /// Why a partition cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

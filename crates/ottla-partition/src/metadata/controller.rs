@@ -18,6 +18,7 @@ mod nodes;
 mod partitions;
 mod placement;
 mod producer_ids;
+mod reset;
 
 #[cfg(test)]
 mod tests;

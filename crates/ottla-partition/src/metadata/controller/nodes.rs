@@ -7,8 +7,8 @@ use super::error::{ApiError, ApiResult};
 use super::{Controller, Decision, ELIGIBLE_LEADER_REPLICAS};
 use crate::metadata::image::Topic;
 use crate::metadata::record::{
-    BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord, ConfigRecord, ConfigResource,
-    FeatureLevelRecord, MetadataRecord, PartitionChangeRecord, RegisterBrokerRecord,
+    BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord, FeatureLevelRecord,
+    MetadataRecord, PartitionChangeRecord, RegisterBrokerRecord,
 };
 use crate::{BrokerEpoch, BrokerId, DirectoryId, IncarnationId};
 
@@ -52,13 +52,7 @@ impl Controller<'_> {
             })
         });
         let mut records: Vec<MetadataRecord> = features.collect();
-        // With ELR on, this setting must be the same for all brokers: it moves into the metadata.
-        let min_isr = "min.insync.replicas";
-        records.push(MetadataRecord::Config(ConfigRecord {
-            resource: ConfigResource::all_brokers(),
-            name: min_isr.into(),
-            value: self.config().broker(min_isr).to_text().map(Into::into),
-        }));
+        records.push(MetadataRecord::Config(self.min_isr_at_start()));
         Decision {
             records,
             outcome: (),

@@ -3,6 +3,7 @@
 mod configs;
 mod kafka;
 mod nodes;
+mod reset;
 mod topics;
 
 use ottla_log::{Offset, SeededEntropy};

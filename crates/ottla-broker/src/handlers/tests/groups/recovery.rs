@@ -1,4 +1,4 @@
-//! What is left of groups after the end of their broker, whatever end it was.
+//! What is left of groups after the end of their broker, whatever end it was, and after a reset.
 
 use ottla_log::vfs::{CrashPlan, Fault, FaultVfs, Operation, Rule};
 
@@ -83,4 +83,38 @@ fn a_full_disk_refuses_a_commit_and_forgets_nothing() {
     assert_eq!(refused, [ErrorCode::NotCoordinator.code()]);
     vfs.heal();
     expect_all(&alone, &member);
+}
+
+#[test]
+fn a_reset_takes_groups_and_offsets_and_tells_members_to_join_anew() {
+    let vfs = MemVfs::new();
+    let alone = Alone::on(&vfs);
+    let member = fill(&alone);
+    alone.member("g2");
+    // Waits for the member that is there to join again.
+    let second = alone.new_member_id("g2");
+    let waits = alone.park(9, join("g2", &second));
+    alone.broker.reset_blocking().expect("it is reset");
+    let told = alone.broker.core.runtime().block_on(waits);
+    let told = told.expect("whoever waited is answered");
+    let Response::JoinGroup(told) = told else {
+        panic!("{told:?}");
+    };
+    assert_ne!(told.error_code, 0);
+    assert_ne!(alone.heartbeat(&member), 0);
+    assert!(alone.image().topics().next().is_none());
+
+    // As good as new, here and after the next start.
+    let expect_new = |alone: &Alone| {
+        let listed = ask!(alone, 5, ListGroups, m::ListGroupsRequest::default());
+        assert_eq!((listed.error_code, listed.groups.len()), (0, 0));
+        alone.find("g");
+        assert_eq!(alone.committed("g"), []);
+    };
+    alone.create(TOPIC, 6);
+    expect_new(&alone);
+    assert!(alone.broker.shutdown_blocking().clean);
+    let alone = Alone::on(&vfs);
+    expect_new(&alone);
+    expect_all(&alone, &fill(&alone));
 }
