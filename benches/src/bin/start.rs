@@ -1,12 +1,13 @@
 //! How fast a broker answers: a fresh process, a broker in process, a restart with 1,000
 //! partitions, and how long creating and first filling them takes. With words as arguments only
-//! these parts: `memory`, `fresh`, `thousand`.
+//! these parts: `memory`, `fifty`, `fresh`, `thousand`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::io;
 use std::iter::repeat_with;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ottla_benches::conditions;
@@ -42,6 +43,11 @@ fn main() -> io::Result<()> {
             "{}",
             line("in process, in memory", summary(&times), "<= 1 ms")
         );
+    }
+    if is_asked("fifty") {
+        let times = repeat(RUNS, fifty_in_parallel)?;
+        let name = "50 brokers in parallel tests";
+        println!("{}", line(name, summary(&times), "<= 1 s"));
     }
     if is_asked("fresh") {
         first_start()?;
@@ -124,6 +130,38 @@ fn in_process() -> io::Result<Duration> {
     let (time, broker) = timed(|| ottla::Broker::builder().in_memory().start_blocking());
     drop(broker.map_err(io::Error::other)?);
     Ok(time)
+}
+
+/// As many tests at once, each of which starts a broker, connects to it and stops it cleanly.
+fn fifty_in_parallel() -> io::Result<Duration> {
+    let one = || {
+        let broker = ottla::Broker::builder().in_memory().start_blocking();
+        let broker = broker.map_err(io::Error::other)?;
+        let address = broker
+            .bootstrap_servers()
+            .parse()
+            .map_err(io::Error::other)?;
+        let mut wire = Wire::connect(address)?;
+        wire.call(3, &ApiVersionsRequest::default())?;
+        drop(wire);
+        let report = broker.shutdown_blocking();
+        if report.clean {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("not a clean stop: {report:?}")))
+        }
+    };
+    let (time, ended) = timed(|| {
+        thread::scope(|scope| {
+            let tests: Vec<_> = (0..50).map(|_| scope.spawn(one)).collect();
+            let join = |test: thread::ScopedJoinHandle<'_, _>| {
+                let panicked = |_| Err(io::Error::other("a test panicked"));
+                test.join().unwrap_or_else(panicked)
+            };
+            tests.into_iter().map(join).collect::<io::Result<()>>()
+        })
+    });
+    ended.map(|()| time)
 }
 
 /// Creates the large topic and fills it, then restarts after a kill and after a clean stop.
