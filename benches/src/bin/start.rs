@@ -153,12 +153,11 @@ fn fifty_in_parallel() -> io::Result<Duration> {
     };
     let (time, ended) = timed(|| {
         thread::scope(|scope| {
-            let tests: Vec<_> = (0..50).map(|_| scope.spawn(one)).collect();
-            let join = |test: thread::ScopedJoinHandle<'_, _>| {
-                let panicked = |_| Err(io::Error::other("a test panicked"));
-                test.join().unwrap_or_else(panicked)
-            };
-            tests.into_iter().map(join).collect::<io::Result<()>>()
+            let mut tests = Vec::new();
+            tests.extend(repeat_with(|| scope.spawn(one)).take(50));
+            let panicked = |_| Err(io::Error::other("a test panicked"));
+            let mut tests = tests.into_iter();
+            tests.try_for_each(|test| test.join().unwrap_or_else(panicked))
         })
     });
     ended.map(|()| time)

@@ -271,7 +271,7 @@ impl Store {
     }
 
     /// Gives up a start that failed after this open: a directory that the open made is removed with
-    /// all that is in it, any other is left as a crash leaves it. Closed already, it stays as it is.
+    /// all that is in it, any other is left as a crash leaves it. What is closed stays as it is.
     pub fn abandon(&self) {
         self.inner.abandon();
     }

@@ -136,8 +136,8 @@ impl ServeArgs {
 }
 
 const SERVE_EXAMPLES: &str = "\
-Every flag can also be given as an environment variable (a flag wins), and OTTLA_LOG filters what is logged on
-standard error (error, warn, info, debug, or module=level).
+Every flag can also be given as an environment variable (a flag wins), and OTTLA_LOG filters what
+is logged on standard error (error, warn, info, debug, or module=level).
 
 Examples:
   ottla serve
