@@ -24,6 +24,7 @@ pub mod limits;
 mod log;
 mod producer_state;
 pub mod record;
+mod seal;
 mod segment;
 mod store;
 pub mod validate;

@@ -6,6 +6,7 @@
 mod files;
 mod index;
 mod read;
+mod sealed;
 mod search;
 mod verified;
 mod walk;
@@ -20,16 +21,19 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use index::{IndexBuilder, IndexRules};
+pub(crate) use sealed::{seal_dir, topic_of};
 pub(crate) use search::{BadRange, BatchRange};
 pub(crate) use walk::{Step, Wait, Walk, WalkError};
 
 use crate::batch::BatchHeader;
 use crate::log::LogShared;
 use crate::log::dir;
+use crate::seal::FileSum;
 use crate::vfs::File;
 use crate::{Offset, StorageError};
 use files::OpenFiles;
 use index::Index;
+use sealed::SealState;
 use verified::Verified;
 
 /// Where a segment ends: bytes and offset belong together.
@@ -70,8 +74,13 @@ struct State {
     extent: Extent,
     index: Index,
     verified: Verified,
-    /// Found when the segment was checked; in order.
+    /// Found when the segment was checked, or since; in order.
     bad: Vec<BadRange>,
+    /// How often a bad range was noted.
+    noted: u64,
+    seal: SealState,
+    /// Of the index files that were written, or found to be right.
+    index_sums: Option<(FileSum, FileSum)>,
 }
 
 /// Where a segment comes from, and what is known of it at the start.
@@ -131,6 +140,9 @@ impl Segment {
                 index,
                 verified,
                 bad,
+                noted: 0,
+                seal: SealState::Unknown,
+                index_sums: None,
             }),
         })
     }
@@ -171,6 +183,7 @@ impl Segment {
             }
             matches!(state.index, Index::Memory(_))
         };
+        self.drop_void_seal().inspect_err(|_| self.seal())?;
         if !self.dirty.load(Ordering::Acquire) {
             // It may be open for reading only. A dirty one is not: it was written to.
             self.forget_file();
@@ -251,6 +264,7 @@ impl Segment {
                 next,
             };
             state.verified.truncate(position);
+            state.bad.retain(|bad| bad.to <= position);
         }
         file.set_len(position)
             .map_err(|e| StorageError::io("cut", &self.path(), e))?;
@@ -268,6 +282,11 @@ impl Segment {
         self.dirty.store(false, Ordering::Release);
         file.sync_data()
             .map_err(|e| StorageError::io("sync", &self.path(), e))
+    }
+
+    /// Whether everything that was written is durable.
+    pub(crate) fn is_synced(&self) -> bool {
+        !self.dirty.load(Ordering::Acquire)
     }
 
     /// Takes the segment out of its log: its files get the suffix of deleted ones. Who reads it

@@ -23,6 +23,7 @@ mod options;
 mod replay;
 mod report;
 mod rounds;
+mod seals;
 mod text;
 
 use std::collections::BTreeMap;
@@ -36,9 +37,10 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, PartitionMetadata};
+use crate::inspect::Finding;
 use crate::log::{
-    DurabilityTicket, FlushTarget, Flusher, Handles, Known, Log, LogCore, LogError, LogOptions,
-    LogShared, Maintenance,
+    DurabilityTicket, Findings, FlushTarget, Flusher, Handles, Known, Log, LogCore, LogError,
+    LogOptions, LogShared, Maintenance,
 };
 use crate::vfs::{RealVfs, Space};
 use crate::{LogId, Offset, OsEntropy, StorageError, SystemClock, Timestamp, TopicId};
@@ -320,6 +322,13 @@ impl Store {
         self.inner.report.lock().clone()
     }
 
+    /// What was found wrong with the files of logs since the open: bytes that do not match their
+    /// checksums, index files that were made anew. The latest of many.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.inner.shared.findings.list()
+    }
+
     /// The space of the file system that holds the directory.
     ///
     /// # Errors
@@ -356,6 +365,8 @@ impl Inner {
             handles: Handles::new(open_files_max),
             root: parts.data.kafka.clone(),
             cut_dir: parts.data.own.join("cut"),
+            seal_dir: parts.data.own.join(seals::SEALS),
+            findings: Findings::default(),
             flush: options.flush,
             compacting: Arc::default(),
             limits: options.limits.clone(),

@@ -107,6 +107,9 @@ pub(crate) struct CleanShutdown {
 }
 
 impl CleanShutdown {
+    /// What our own clean stop leaves: no broker epoch is known here, which Kafka takes -1 for.
+    pub(crate) const OURS: Self = Self { broker_epoch: -1 };
+
     /// The file's content.
     pub(crate) fn encode(self) -> Vec<u8> {
         format!("{{\"version\":0,\"brokerEpoch\":{}}}", self.broker_epoch).into_bytes()

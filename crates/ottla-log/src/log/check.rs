@@ -73,7 +73,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The good batch at `position`, with offset `offset` or above.
-    pub(super) fn batch_at(
+    pub(crate) fn batch_at(
         &mut self,
         position: u64,
         offset: Offset,

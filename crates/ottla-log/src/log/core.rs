@@ -22,6 +22,7 @@ use super::ends::{Ends, EndsCell};
 use super::health::{Gone, Health};
 use super::observe::Observers;
 use super::retention::Look;
+use super::seal::Sealing;
 use super::seam::{Checkpoints, FlushTarget, LogShared};
 use crate::epoch_cache::LeaderEpochCache;
 use crate::producer_state::ProducerState;
@@ -52,6 +53,8 @@ pub(crate) struct LogCore {
     pub(super) syncing: Mutex<Syncing>,
     /// Taken before the appender's, by whoever maintains the log.
     pub(super) compaction: Mutex<Compaction>,
+    /// Taken before the appender's, as `compaction`.
+    pub(super) sealing: Mutex<Option<Sealing>>,
     pub(super) epochs: Mutex<Epochs>,
     pub(super) boundaries: Mutex<Boundaries>,
     pub(super) pending: Mutex<Pending>,
@@ -128,6 +131,8 @@ pub(super) struct Pending {
     pub(super) snapshots: Vec<(Offset, Vec<u8>)>,
     /// Segments below the log start whose files are still under their names.
     pub(super) removed: Vec<Arc<Segment>>,
+    /// Segments that have ended and have no seal.
+    pub(super) unsealed: Vec<Arc<Segment>>,
     /// Segments whose files are to be deleted, and when.
     pub(super) deleted: Vec<(Timestamp, Arc<Segment>)>,
 }
@@ -181,6 +186,7 @@ impl LogCore {
                 recovery_point: parts.ends.durable,
             }),
             compaction: Mutex::new(Compaction::from(parts.cleaned)),
+            sealing: Mutex::default(),
             ends: EndsCell::new(parts.ends),
             epochs: Mutex::new(Epochs {
                 cache: parts.epochs,

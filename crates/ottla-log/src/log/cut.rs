@@ -4,7 +4,9 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 
 use super::dir;
+use super::seal;
 use super::seam::{CutTail, LogShared};
+use crate::segment::seal_dir;
 use crate::vfs::{File, OpenMode, Vfs};
 use crate::{Offset, StorageError};
 
@@ -69,6 +71,7 @@ impl Cut {
         if tail.is_some() {
             sync_dir(vfs, &shared.cut_dir)?;
         }
+        self.unseal(shared, log_dir)?;
         // From the last to the first: a crash in between leaves a tail that is torn all the same.
         for base in self.whole.iter().rev() {
             for suffix in dir::SEGMENT_SUFFIXES {
@@ -87,6 +90,22 @@ impl Cut {
                 .map_err(|e| StorageError::io("cut", &path, e))?;
         }
         Ok(tail)
+    }
+}
+
+impl Cut {
+    /// Removes the seals of what is cut, durably.
+    fn unseal(&self, shared: &LogShared, log_dir: &Path) -> Result<(), StorageError> {
+        let dir = seal_dir(&shared.seal_dir, log_dir);
+        let within = self.within.into_iter().map(|(base, _)| base);
+        let mut removed = false;
+        for base in within.chain(self.whole.iter().copied()) {
+            removed |= seal::remove(&*shared.vfs, &dir.join(dir::name_of(base, dir::SEAL)))?;
+        }
+        if removed {
+            seal::sync(&*shared.vfs, &dir)?;
+        }
+        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) const TIME_INDEX: &str = ".timeindex";
 pub(crate) const TXN_INDEX: &str = ".txnindex";
 /// Producer state.
 pub(crate) const SNAPSHOT: &str = ".snapshot";
+/// A segment's seal, which is not in the log's directory.
+pub(crate) const SEAL: &str = ".seal";
 /// Marks a file whose segment is no longer part of the log.
 pub(crate) const DELETED: &str = ".deleted";
 /// Marks a file half written by compaction.

@@ -218,6 +218,8 @@ impl Kit {
             handles: Handles::new(NonZeroUsize::new(4).unwrap()),
             root: dir.join("kafka"),
             cut_dir: dir.join("ottla/cut"),
+            seal_dir: dir.join("ottla/seals"),
+            findings: super::Findings::default(),
             flush,
             compacting: Arc::default(),
             limits: Limits::default(),

@@ -1,9 +1,10 @@
 //! Work that no append waits for, in bounded steps: rolls by time, lets old segments go, compacts,
-//! deletes files, forgets producers.
+//! seals, deletes files, forgets producers.
 
 use std::sync::atomic::Ordering;
 
 use super::core::LogCore;
+use super::seal;
 use super::seam::Maintenance;
 use super::way::Way;
 use crate::{StorageError, Timestamp};
@@ -28,11 +29,12 @@ impl LogCore {
         } else {
             self.compact(now)?
         };
+        let more = more || compacted.more || self.seal_step();
         let expiry = self.expire_producers(now);
         let pending = self.pending.lock();
         let deletions = pending.deleted.iter().map(|(due, _)| *due);
         Ok(Maintenance {
-            more: more || compacted.more,
+            more,
             next: deletions
                 .chain(expiry)
                 .chain(roll_due)
@@ -85,6 +87,9 @@ impl LogCore {
                 break;
             };
             segment.remove()?;
+            if segment.unsealed() {
+                seal::remove(&*self.shared.vfs, &segment.seal_path())?;
+            }
             let mut pending = self.pending.lock();
             pending.removed.remove(0);
             pending.deleted.push((due.into(), segment));

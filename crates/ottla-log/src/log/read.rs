@@ -207,10 +207,10 @@ fn slice_of(
     copy: bool,
     wait: Wait,
 ) -> Result<Option<BatchSlice>, WalkError> {
-    let Some(first) = segment.find(from.max(segment.base()), limit.size, wait)? else {
+    let from = from.max(segment.base());
+    let Some(mut range) = segment.range_from(from, max_bytes, limit, wait)? else {
         return Ok(None);
     };
-    let mut range = segment.fit(&first, max_bytes, limit, wait)?;
     let file = segment.file().map_err(WalkError::Storage)?;
     let verified = segment.is_verified(&range);
     let source = if verified && !copy {

@@ -8,7 +8,7 @@
 
 use super::core::{Appender, LogCore};
 use crate::producer_state::ProducerState;
-use crate::segment::{Segment, Wait, Walk, WalkError};
+use crate::segment::{Segment, Wait, WalkError};
 
 /// How far back is read: the producers' batches under way, and what others wrote between them.
 const RECALL_BYTES: u64 = 16 << 20;
@@ -55,7 +55,7 @@ fn see(seen: &mut ProducerState, segment: &Segment, from: u64) -> Result<(), Wal
     let start = segment.floor_position(from).map_err(WalkError::Storage)?;
     let file = segment.file().map_err(WalkError::Storage)?;
     let start = u64::from(start.position);
-    let mut walk = Walk::new(&*file, Wait::Allowed, start, extent.size, segment.base());
+    let mut walk = segment.walk(&*file, Wait::Allowed, start..extent.size);
     while let Some(step) = walk.next()? {
         if !step.header.attributes.is_control() {
             seen.apply_data(&step.header);

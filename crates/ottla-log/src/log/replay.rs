@@ -13,7 +13,7 @@ use crate::checkpoint;
 use crate::derived::Derived;
 use crate::epoch_cache::LeaderEpochCache;
 use crate::producer_state::{ProducerState, SNAPSHOT_BYTES_MAX};
-use crate::segment::{Segment, Wait, Walk};
+use crate::segment::{Segment, Wait, WalkError};
 use crate::{Limits, Offset, StorageError};
 
 /// Epochs and producers while they are being made anew.
@@ -86,27 +86,40 @@ impl Replay {
         Ok(())
     }
 
-    /// Takes in the batches of `segment` from `from` on by their headers; of control batches, which
-    /// are looked into, the bytes are read.
+    /// Takes in the batches of `segment` from `from` on. What is bad is passed over: who reads it is
+    /// told, and the rest of the log is not to be lost with it.
     fn walk(&mut self, segment: &Segment, from: Offset) -> Result<(), StorageError> {
         let size = segment.extent().size;
         let found = segment.find(from.max(segment.base()), size, Wait::Allowed);
-        let Some(first) = found.map_err(|e| segment.walk_error(e))? else {
-            return Ok(());
+        let mut walked = match found {
+            Ok(None) => return Ok(()),
+            Ok(Some(first)) => self.walk_from(segment, first.position),
+            Err(error) => Err(error),
         };
-        let file = segment.file()?;
-        let mut walk = Walk::new(&*file, Wait::Allowed, first.position, size, segment.base());
-        while let Some(step) = walk.next().map_err(|e| segment.walk_error(e))? {
+        while let Err(WalkError::Bad { position, why }) = walked {
+            let Some(behind) = segment.good_behind(position) else {
+                return Err(segment.corrupt(position, why));
+            };
+            walked = self.walk_from(segment, behind);
+        }
+        walked.map_err(|e| segment.walk_error(e))
+    }
+
+    /// Takes in the batches from `position` on by their headers; of control batches, which are
+    /// looked into, the bytes are read.
+    fn walk_from(&mut self, segment: &Segment, position: u64) -> Result<(), WalkError> {
+        let file = segment.file().map_err(WalkError::Storage)?;
+        let mut walk = segment.walk(&*file, Wait::Allowed, position..segment.extent().size);
+        while let Some(step) = walk.next()? {
             let batch = if step.header.attributes.is_control() {
                 let len = step.header.size_bytes() as u64;
-                segment
-                    .read(&*file, step.position, len, Wait::Allowed)
-                    .map_err(|e| segment.walk_error(e))?
+                segment.read(&*file, step.position, len, Wait::Allowed)?
             } else {
                 Bytes::new()
             };
-            self.apply(&step.header, &batch)
-                .map_err(|e| segment.corrupt(step.position, e.to_string()))?;
+            let applied = self.apply(&step.header, &batch);
+            applied
+                .map_err(|e| WalkError::Storage(segment.corrupt(step.position, e.to_string())))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::dir;
 use super::errors::AppendError;
 use crate::batch::AssignedBatches;
 use crate::derived::Derived;
-use crate::segment::{Origin, Segment, Wait, Walk};
+use crate::segment::{Origin, Segment, Wait};
 use crate::{Offset, StorageError, Timestamp};
 
 impl LogCore {
@@ -105,7 +105,9 @@ impl LogCore {
         if active.extent().size > 0 {
             active.seal();
             let snapshot = appender.producers.snapshot();
-            self.pending.lock().snapshots.push((base, snapshot));
+            let mut pending = self.pending.lock();
+            pending.snapshots.push((base, snapshot));
+            pending.unsealed.push(Arc::clone(&active));
         } else {
             // Nothing was ever in it.
             segments.pop();
@@ -150,7 +152,7 @@ impl Segment {
     pub(super) fn first_timestamp(&self) -> Result<Timestamp, StorageError> {
         let file = self.file()?;
         let size = self.extent().size;
-        let mut walk = Walk::new(&*file, Wait::Allowed, 0, size, self.base());
+        let mut walk = self.walk(&*file, Wait::Allowed, 0..size);
         let first = walk.next().map_err(|e| self.walk_error(e))?;
         Ok(first.map_or(Timestamp::NONE, |step| step.header.max_timestamp))
     }

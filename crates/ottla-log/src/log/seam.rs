@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 
 use super::config::FlushMode;
+use super::findings::Findings;
 use super::handles::Handles;
 use crate::clock::Clock;
 use crate::vfs::Vfs;
@@ -129,6 +130,10 @@ pub(crate) struct LogShared {
     pub(crate) root: PathBuf,
     /// `DIR/ottla/cut`, where cut tails are kept; made when the first is.
     pub(crate) cut_dir: PathBuf,
+    /// `DIR/ottla/seals`, with a directory for each log; made when they are.
+    pub(crate) seal_dir: PathBuf,
+    /// What was found wrong since the open.
+    pub(crate) findings: Findings,
     /// The flush mode of logs whose config names none.
     pub(crate) flush: FlushMode,
     /// A log is being compacted: one at a time.

@@ -112,6 +112,7 @@ impl LogCore {
                     synced.map_err(|e| StorageError::io("sync the directory", root, e))
                 })?;
             }
+            self.seal_active(&appender);
         }
         drop(appender);
         Ok(self.checkpoints())

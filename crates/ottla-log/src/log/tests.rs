@@ -7,6 +7,7 @@ mod model;
 mod reading;
 mod real;
 mod recovery;
+mod seals;
 
 use super::kit::{self, Kit, closed};
 use super::{Bound, Known};

@@ -6,7 +6,7 @@ use super::core::LogCore;
 use super::errors::ReadError;
 use super::read::Fault;
 use crate::batch::{RecordRef, Records};
-use crate::segment::{Segment, Step, Wait, Walk, WalkError};
+use crate::segment::{Segment, Step, Wait, WalkError};
 use crate::{LeaderEpoch, Offset, Timestamp};
 
 /// A record found by its time.
@@ -68,13 +68,7 @@ impl LogCore {
             return Ok(None);
         };
         let file = segment.file()?;
-        let mut walk = Walk::new(
-            &*file,
-            Wait::Allowed,
-            first.position,
-            extent.size,
-            segment.base(),
-        );
+        let mut walk = segment.walk(&*file, Wait::Allowed, first.position..extent.size);
         while let Some(step) = walk.next()? {
             if step.header.max_timestamp < target {
                 continue;

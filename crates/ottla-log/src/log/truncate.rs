@@ -70,6 +70,11 @@ impl LogCore {
         // From here on a reader that goes by the old ends reads again.
         self.truncations.fetch_add(1, Ordering::AcqRel);
 
+        let cut_into = keep.iter().filter(|keep| {
+            let sealed = keep.seal_on_disk().map_or(0, |seal| seal.size);
+            sealed > cut.size
+        });
+        self.unseal(later.iter().chain(cut_into))?;
         for segment in later.iter().rev() {
             segment.remove()?;
             segment.delete_files()?;

@@ -2,12 +2,13 @@
 //! files afterwards. An index file is complete or absent, and can always be made anew.
 
 use super::files::IndexFile;
-use super::{Extent, Segment, Wait, Walk, WalkError};
+use super::{Extent, Segment, Wait, WalkError};
 use crate::batch::BatchHeader;
 use crate::index::{
     OffsetEntry, OffsetIndex, SealedOffsetIndex, SealedTimeIndex, TimeEntry, TimeIndex,
 };
 use crate::log::{Way, dir};
+use crate::seal::FileSum;
 use crate::{Offset, StorageError, Timestamp};
 
 /// How dense and how large the indexes of a segment are.
@@ -144,6 +145,13 @@ pub(super) enum Index {
     Files,
 }
 
+impl Index {
+    /// Whether the files are there.
+    pub(super) const fn is_in_files(&self) -> bool {
+        matches!(self, Self::Files)
+    }
+}
+
 impl Segment {
     /// The last index entry at or below `target`: a batch begins at its position, at or before
     /// the one that holds `target`.
@@ -162,8 +170,13 @@ impl Segment {
         )
     }
 
-    /// The position of the last index entry: a batch begins there.
+    /// The position of the last index entry: a batch begins there, unless the index is damaged.
     pub(crate) fn last_entry(&self) -> Result<u64, StorageError> {
+        // Without a look at the seal, so that a clean open reads no more than it has to: where this
+        // leads to is compared with the checkpoint.
+        if let Some(sealed) = self.mapped() {
+            return Ok(sealed.offsets.last().position.into());
+        }
         self.look(
             |builder| builder.offsets.last().position.into(),
             |sealed| sealed.offsets.last().position.into(),
@@ -210,8 +223,23 @@ impl Segment {
         Ok(in_memory(&rebuilt))
     }
 
-    /// The index files, mapped; `None` where one is missing or does not fit the segment.
+    /// The index files, mapped; `None` where one is missing, does not fit the segment or is not
+    /// what its seal says.
     fn sealed(&self) -> Option<SealedIndexes> {
+        let offsets = self.map(IndexFile::Offset).ok()?;
+        let times = self.map(IndexFile::Time).ok()?;
+        if !self.are_indexes_as_sealed(offsets.bytes(), times.bytes()) {
+            self.unmap();
+            return None;
+        }
+        self.mapped()
+    }
+
+    /// The index files, mapped; `None` where one is missing or does not fit the segment.
+    fn mapped(&self) -> Option<SealedIndexes> {
+        if !self.state.lock().index.is_in_files() {
+            return None;
+        }
         let Extent { size, next } = self.extent();
         let offsets = self.map(IndexFile::Offset).ok()?;
         let times = self.map(IndexFile::Time).ok()?;
@@ -224,14 +252,17 @@ impl Segment {
 
     /// Walks the whole segment and builds its indexes anew.
     fn rebuild(&self) -> Result<IndexBuilder, StorageError> {
-        let mut builder = IndexBuilder::new(self.base, self.rules);
-        self.add_from(&mut builder, 0)?;
-        Ok(builder)
+        let built = self.settled(|| {
+            let mut builder = IndexBuilder::new(self.base, self.rules);
+            self.add_from(&mut builder, 0)?;
+            Ok(builder)
+        });
+        built.map_err(|e| self.walk_error(e))
     }
 
     /// Adds the batches from `position` on, where one begins.
-    fn add_from(&self, builder: &mut IndexBuilder, position: u64) -> Result<(), StorageError> {
-        let file = self.file()?;
+    fn add_from(&self, builder: &mut IndexBuilder, position: u64) -> Result<(), WalkError> {
+        let file = self.file().map_err(WalkError::Storage)?;
         let (size, bad) = {
             let state = self.state.lock();
             (state.extent.size, state.bad.clone())
@@ -239,8 +270,8 @@ impl Segment {
         let starts = std::iter::once(position).chain(bad.iter().map(|bad| bad.to));
         let ends = bad.iter().map(|bad| bad.from).chain([size]);
         for (start, end) in starts.zip(ends) {
-            let mut walk = Walk::new(&*file, Wait::Allowed, start.max(position), end, self.base);
-            while let Some(step) = walk.next().map_err(|e| self.walk_error(e))? {
+            let mut walk = self.walk(&*file, Wait::Allowed, start.max(position)..end);
+            while let Some(step) = walk.next()? {
                 builder.add(&step.header, step.position);
             }
         }
@@ -274,6 +305,7 @@ impl Segment {
             builder.finish();
             builder.encode()
         };
+        let sums = (FileSum::of(&offsets), FileSum::of(&times));
         for (which, bytes) in [(IndexFile::Offset, offsets), (IndexFile::Time, times)] {
             way.write(&*self.shared.vfs, &self.path_of(which.suffix()), &bytes)?;
         }
@@ -282,9 +314,10 @@ impl Segment {
             // An append got in between; what was written is behind already.
             drop(state);
             self.remove_index_files()?;
-        } else {
-            state.index = Index::Files;
+            return Ok(true);
         }
+        state.index = Index::Files;
+        state.index_sums = Some(sums);
         Ok(true)
     }
 
@@ -295,7 +328,8 @@ impl Segment {
             Index::Files => return Err(self.corrupt(0, "cut while sealed".to_owned())),
         };
         let position = builder.truncate(to);
-        self.add_from(&mut builder, position)?;
+        self.add_from(&mut builder, position)
+            .map_err(|e| self.walk_error(e))?;
         self.state.lock().index = Index::Memory(builder);
         Ok(())
     }

@@ -31,9 +31,11 @@ impl Segment {
         Ok(bytes.freeze())
     }
 
-    /// Whether all of a range was checked since the segment was opened.
+    /// Whether all of a range, which was touched, was checked since the segment was opened.
     pub(crate) fn is_verified(&self, range: &BatchRange) -> bool {
-        self.state.lock().verified.covers(range.from, range.to)
+        let state = self.state.lock();
+        let unsealed = range.from.max(state.seal.size());
+        state.verified.covers(unsealed, range.to)
     }
 
     /// Checks the batches of `range`, whose bytes are `bytes`, one after the other, and remembers

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Extent, Segment, Step, Wait, Walk, WalkError};
+use super::{Extent, Segment, Step, Wait, WalkError};
 use crate::Offset;
 use crate::vfs::File;
 
@@ -45,6 +45,10 @@ impl Segment {
         limit: u64,
         wait: Wait,
     ) -> Result<Option<Step>, WalkError> {
+        self.settled(|| self.find_once(target, limit, wait))
+    }
+
+    fn find_once(&self, target: Offset, limit: u64, wait: Wait) -> Result<Option<Step>, WalkError> {
         let good = self.good_around(target)?;
         let limit = limit.min(good.end);
         if limit == 0 {
@@ -53,17 +57,41 @@ impl Segment {
         let entry = self.floor(target).map_err(WalkError::Storage)?;
         if u64::from(entry.position) > good.start && u64::from(entry.position) < limit {
             let from = u64::from(entry.position);
+            let known = self.bad_count();
             match self.find_from(from, Some(entry.offset), target, limit, wait) {
-                Err(WalkError::Bad { .. }) => {}
+                Err(WalkError::Bad { .. }) if self.bad_count() == known => {}
                 found => return found,
             }
         }
         self.find_from(good.start, None, target, limit, wait)
     }
 
-    /// Notes a bad range behind those noted before.
+    /// Whole batches from the one that ends at or above `target` on, as [`Segment::fit`] says,
+    /// which were compared with the seal.
+    pub(crate) fn range_from(
+        &self,
+        target: Offset,
+        bytes_max: u64,
+        limit: Extent,
+        wait: Wait,
+    ) -> Result<Option<BatchRange>, WalkError> {
+        loop {
+            let Some(first) = self.find(target, limit.size, wait)? else {
+                return Ok(None);
+            };
+            let range = self.fit(&first, bytes_max, limit, wait)?;
+            let known = self.bad_count();
+            self.touch(range.from, range.to, wait)?;
+            if self.bad_count() == known {
+                return Ok(Some(range));
+            }
+        }
+    }
+
+    /// Notes a bad range.
     pub(crate) fn note_bad(&self, bad: BadRange) {
-        self.state.lock().bad.push(bad);
+        let mut state = self.state.lock();
+        self.note_bad_in(&mut state, bad);
     }
 
     /// The positions around `target` between which no range is known to be bad.
@@ -91,6 +119,13 @@ impl Segment {
         Some(bad.next)
     }
 
+    /// Where good batches go on behind the bad range at `position`, if it is known to be bad.
+    pub(crate) fn good_behind(&self, position: u64) -> Option<u64> {
+        let state = self.state.lock();
+        let bad = state.bad.iter().find(|bad| bad.from == position)?;
+        (bad.to > position).then_some(bad.to)
+    }
+
     /// Walks from `position`, where a batch begins; if one is `expected`, it ends at that offset.
     fn find_from(
         &self,
@@ -101,7 +136,7 @@ impl Segment {
         wait: Wait,
     ) -> Result<Option<Step>, WalkError> {
         let file = self.file().map_err(WalkError::Storage)?;
-        let mut walk = Walk::new(&*file, wait, position, limit, self.base);
+        let mut walk = self.walk(&*file, wait, position..limit);
         while let Some(step) = walk.next()? {
             if let Some(expected) = expected.take()
                 && step.header.last_offset() != expected
@@ -143,7 +178,9 @@ impl Segment {
         let target = target.min(limit.size).min(good.end);
         let file = self.file().map_err(WalkError::Storage)?;
         self.leap(&mut range, target, &*file, wait)?;
-        let mut walk = Walk::new(&*file, wait, range.to, limit.size, range.next);
+        let mut walk = self
+            .walk(&*file, wait, range.to..limit.size)
+            .from(range.next);
         while range.to < target {
             match walk.next() {
                 Ok(Some(step)) if step.end() <= target => {
@@ -167,7 +204,7 @@ impl Segment {
         let entry = self.floor_position(within).map_err(WalkError::Storage)?;
         let file = self.file().map_err(WalkError::Storage)?;
         let start = u64::from(entry.position);
-        let mut walk = Walk::new(&*file, Wait::Allowed, start, position, self.base);
+        let mut walk = self.walk(&*file, Wait::Allowed, start..position);
         let mut next = self.base;
         while let Some(step) = walk.next()? {
             next = step.next_offset();
@@ -189,7 +226,9 @@ impl Segment {
         if position <= range.to || position >= target {
             return Ok(());
         }
-        let mut walk = Walk::new(file, wait, position, self.extent().size, range.next);
+        let mut walk = self
+            .walk(file, wait, position..self.extent().size)
+            .from(range.next);
         match walk.next() {
             Ok(Some(step)) if step.header.last_offset() == entry.offset => {
                 range.to = position;

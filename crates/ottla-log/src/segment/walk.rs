@@ -1,7 +1,9 @@
 //! Walks from batch to batch through a file by their headers, without reading the records.
 
 use std::io;
+use std::ops::Range;
 
+use super::Segment;
 use crate::batch::BatchHeader;
 use crate::vfs::File;
 use crate::{Offset, StorageError};
@@ -91,6 +93,8 @@ impl Step {
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     file: &'a dyn File,
+    /// Whose seal is asked before a header is used.
+    sealed: Option<&'a Segment>,
     wait: Wait,
     start: u64,
     position: u64,
@@ -99,6 +103,23 @@ pub(crate) struct Walk<'a> {
     offset: Offset,
     chunk: Vec<u8>,
     chunk_at: u64,
+}
+
+impl Segment {
+    /// A walk through `range` of this segment's `file`, which asks the seal before it uses what it
+    /// finds.
+    pub(crate) fn walk<'a>(
+        &'a self,
+        file: &'a dyn File,
+        wait: Wait,
+        range: Range<u64>,
+    ) -> Walk<'a> {
+        let walk = Walk::new(file, wait, range.start, range.end, self.base());
+        Walk {
+            sealed: Some(self),
+            ..walk
+        }
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -113,6 +134,7 @@ impl<'a> Walk<'a> {
     ) -> Self {
         Self {
             file,
+            sealed: None,
             wait,
             start: position,
             position,
@@ -121,6 +143,12 @@ impl<'a> Walk<'a> {
             chunk: Vec::new(),
             chunk_at: 0,
         }
+    }
+
+    /// Has the first batch begin at `offset` or above.
+    pub(crate) fn from(mut self, offset: Offset) -> Self {
+        self.offset = offset;
+        self
     }
 
     /// The next batch; `None` at the end.
@@ -183,10 +211,16 @@ impl<'a> Walk<'a> {
         }
         if !self.holds(position) {
             let len = CHUNK.min(usize::try_from(self.end - position).unwrap_or(CHUNK));
+            if let Some(segment) = self.sealed {
+                segment.touch(position, position + len as u64, self.wait)?;
+            }
             self.chunk.resize(len, 0);
             let read = self.wait.read(self.file, &mut self.chunk, position)?;
             self.chunk.truncate(read);
             self.chunk_at = position;
+        }
+        if let Some(segment) = self.sealed {
+            segment.check_place(position)?;
         }
         let at = usize::try_from(position - self.chunk_at).unwrap_or(usize::MAX);
         let bytes = self.chunk.get(at..).unwrap_or_default();

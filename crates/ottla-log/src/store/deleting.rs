@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::log::{FlushTarget, LogCore, LogError};
 use crate::{LogId, StorageError, TopicId};
 
-use super::{Inner, Life, World, names, storage};
+use super::{Inner, Life, World, names, seals, storage};
 
 impl Inner {
     /// Deletes logs: none of them comes back after this, whenever the machine stops.
@@ -75,6 +75,11 @@ impl Inner {
         let mut renamed = Vec::new();
         for id in ids {
             let World { vfs, entropy, .. } = &self.world;
+            // Another topic's seals would not count; nor is there need to keep them.
+            let sealed = self.shared.seal_dir.join(id.dir_name());
+            if let Err(error) = seals::remove_all(&**vfs, &sealed, false) {
+                tracing::warn!(log = %id, %error, "the seals of a deleted log are left over");
+            }
             match names::set_aside(&**vfs, &**entropy, root, id, names::DELETED) {
                 Ok(name) => renamed.push(name),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}

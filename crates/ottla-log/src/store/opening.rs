@@ -21,6 +21,7 @@ use super::options::{StoreOptions, World};
 use super::replay::{Replay, replay};
 use super::report::RecoveryReport;
 use super::rounds::{CLEANED, HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
+use super::seals;
 
 /// Kafka's name for the file with the high watermarks.
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
@@ -137,6 +138,11 @@ impl Opening<'_> {
         self.report.strangers.clone_from(&listing.strangers);
         complete(&mut known, &listing, &has_data, clean, synced);
         self.report.missing = missing(&listing, &has_data);
+        let is_there = |name: &str| {
+            let id = LogId::from_dir_name(name);
+            id.is_some_and(|id| listing.logs.binary_search(&id).is_ok())
+        };
+        seals::sort_out(&**vfs, kafka, &self.data.own, is_there)?;
         let dirs = Dirs::new(vfs, kafka, &self.data.own);
         let mut journal = self.journal(&dirs, &scan);
         let sync_cost = self.time_syncs(&mut journal)?;

@@ -15,7 +15,7 @@ use crate::batch::{BatchHeader, Records};
 use crate::log::check::Checker;
 use crate::log::config::LogConfig;
 use crate::log::core::LogCore;
-use crate::segment::{Segment, Wait, Walk};
+use crate::segment::{Segment, Wait};
 use crate::{Offset, StorageError, Timestamp};
 
 /// What came of a step.
@@ -282,7 +282,7 @@ fn find(
         return Ok(());
     }
     let file = segment.file()?;
-    let mut walk = Walk::new(&*file, Wait::Allowed, 0, size, segment.base());
+    let mut walk = segment.walk(&*file, Wait::Allowed, 0..size);
     while let Some(step) = walk.next().map_err(|e| segment.walk_error(e))? {
         if step.next_offset() > last_stable {
             break;
@@ -319,6 +319,10 @@ fn each_batch(
     if size == 0 {
         return Ok(());
     }
+    // What is bad must not get a checksum of its own.
+    let touched = segment.touch(0, size, Wait::Allowed);
+    touched.map_err(|e| segment.walk_error(e))?;
+    segment.check_whole()?;
     let file = segment.file()?;
     let limits = &log.shared.limits;
     let mut checker = Checker::new(&*file, segment.base(), size, limits);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 1  N.log.cleaned written and synced        a crash: deleted, the originals stay
+//!    the seals of the originals removed
 //! 2  renamed to N.log.swap, from the last     a crash: those behind one that is not, deleted
 //! 3  the directory synced                    from here on a recovery goes on with 4
 //! 4  the originals renamed to .deleted       and the directory synced
@@ -56,6 +57,8 @@ impl LogCore {
         let nexts = bases.iter().copied().skip(1).chain([end]);
         let compacted = outputs.into_iter().zip(nexts);
         let compacted = compacted.map(|(output, next)| output.into_segment(self, next));
+        let compacted: Segments = compacted.collect();
+        let unsealed = compacted.clone();
         let mut segments = Vec::clone(&segments);
         segments.splice(at..at + sources.len(), compacted);
         // Before a reader finds the new files: the places are those of the old ones.
@@ -67,6 +70,7 @@ impl LogCore {
             .get()
             .saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
         let mut pending = self.pending.lock();
+        pending.unsealed.extend(unsealed);
         let is_stale = |offset: Offset| is_gone(offset) && !bases.contains(&offset);
         pending.snapshots.retain(|(offset, _)| !is_stale(*offset));
         let deleted = sources
@@ -88,6 +92,7 @@ impl LogCore {
             vfs.sync_dir(&self.dir)
                 .map_err(|e| StorageError::io("sync the directory", &self.dir, e))
         };
+        self.unseal(sources)?;
         for base in bases.iter().rev() {
             rename(*base, dir::LOG_CLEANED, dir::LOG_SWAP)?;
         }

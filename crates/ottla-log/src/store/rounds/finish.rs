@@ -46,7 +46,7 @@ impl Rounds {
         if is_unfinished || !may_be_clean || !self.void_journal()? {
             return Ok(false);
         }
-        self.marker.leave()?;
+        self.marker.leave(&*self.vfs)?;
         Ok(true)
     }
 

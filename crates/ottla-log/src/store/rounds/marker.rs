@@ -12,6 +12,7 @@ use crate::checkpoint::CleanShutdown;
 use crate::vfs::Vfs;
 
 use super::super::dirs::Dirs;
+use super::super::seals;
 
 /// Kafka's name for it.
 pub(crate) const MARKER: &str = ".kafka_cleanshutdown";
@@ -55,6 +56,8 @@ impl Marker {
             }
             _ => self.dirs.kafka.sync().map_err(Arc::new)?,
         }
+        // In this order: a note without a mark voids the seals, a mark without a note does not.
+        seals::forget_rest(vfs, self.dirs.own.path()).map_err(Arc::new)?;
         self.is_gone.store(true, Ordering::Release);
         Ok(())
     }
@@ -65,9 +68,9 @@ impl Marker {
     }
 
     /// Leaves the mark: everything is durable in the partitions' files and checkpoints.
-    pub(super) fn leave(&self) -> Result<(), StorageError> {
-        // No broker epoch is known here; Kafka takes -1 for that.
-        let bytes = CleanShutdown { broker_epoch: -1 }.encode();
+    pub(super) fn leave(&self, vfs: &dyn Vfs) -> Result<(), StorageError> {
+        seals::note_rest(vfs, self.dirs.own.path())?;
+        let bytes = CleanShutdown::OURS.encode();
         self.dirs.kafka.replace(MARKER, &bytes)?;
         self.dirs.kafka.sync()
     }
