@@ -7,4 +7,5 @@ mod history;
 mod journal;
 pub(super) mod kit;
 mod rounds;
+mod seals;
 mod threads;
