@@ -86,8 +86,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Takes in the batches of `segment` from `from` on. What is bad is passed over: who reads it is
-    /// told, and the rest of the log is not to be lost with it.
+    /// Takes in the batches of `segment` from `from` on. What is bad is passed over: who reads it
+    /// is told, and the rest of the log is not to be lost with it.
     fn walk(&mut self, segment: &Segment, from: Offset) -> Result<(), StorageError> {
         let size = segment.extent().size;
         let found = segment.find(from.max(segment.base()), size, Wait::Allowed);

@@ -110,8 +110,8 @@ impl LogCore {
                     return false;
                 };
                 if segment.index_sums().is_none() || !segment.is_synced() {
-                    // The next sync of the log's files brings it there; it comes sooner than the look
-                    // that the last append asked for.
+                    // The next sync of the log's files brings it there; it comes sooner than the
+                    // look that the last append asked for.
                     self.pending.lock().unsealed.insert(0, segment);
                     return false;
                 }
