@@ -39,6 +39,11 @@ impl Rounds {
 
     fn run_round(&self, items: Vec<Item>) -> Outcome {
         let mut round = Round::gather(items);
+        // An append removed it before it wrote; a note changes what the mark speaks for, too.
+        if let Err(cause) = self.marker.remove(&*self.vfs) {
+            round.answer_notes(&Err(cause));
+            return round.outcome;
+        }
         round.drop_offline(&self.state.lock());
         let journal_exists = {
             let journal = self.journal.lock();

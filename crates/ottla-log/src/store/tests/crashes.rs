@@ -151,6 +151,20 @@ fn records_deleted_from_the_start() {
 }
 
 #[test]
+fn records_deleted_between_clean_stops() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs.clone(), small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 3, 1500)?;
+        let mut run = run.again(vfs.clone(), true)?;
+        run.delete_records(a, 2)?;
+        let mut run = run.again(vfs, true)?;
+        run.durably(a, 1, 10)?;
+        Ok(())
+    });
+}
+
+#[test]
 fn deleting_and_making_again() {
     crash(|vfs, history| {
         let mut run = Run::open(vfs, small(), history)?;
