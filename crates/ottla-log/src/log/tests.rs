@@ -9,9 +9,9 @@ mod real;
 mod recovery;
 mod seals;
 
-use super::kit::{self, Kit, closed};
-use super::{Bound, Known};
-use crate::Offset;
+use super::kit::{self, Kit, at, batch, closed};
+use super::{Bound, Known, LeaderAppend};
+use crate::{BatchOptions, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
 
 /// Checks the files of a closed log that starts at 0.
 pub(super) fn check_files(vfs: &dyn crate::vfs::Vfs, log_dir: &std::path::Path) {
@@ -74,4 +74,33 @@ fn goes_on_after_a_kill() {
     assert_eq!(log.ends().end, Offset::new(60));
     assert_eq!(log.values(0, Bound::Durable), before);
     let _ = kit::id();
+}
+
+#[test]
+fn a_repetition_promises_what_its_original_does() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    let send = |sequence: i32| {
+        let options = BatchOptions {
+            producer_id: ProducerId::new(7),
+            producer_epoch: ProducerEpoch::new(0),
+            base_sequence: Sequence::new(sequence),
+            ..BatchOptions::default()
+        };
+        let context = LeaderAppend::new(at(1000), LeaderEpoch::new(0));
+        let batches = batch(&["once"], 1000, &options);
+        log.append_as_leader(batches, &context).unwrap()
+    };
+    send(0);
+    kit.flusher.flush().unwrap();
+    let original = send(1);
+    let repeated = send(1);
+    assert!(repeated.duplicate && !original.duplicate);
+    let place = |appended: crate::Appended| (appended.base_offset, appended.last_offset);
+    assert_eq!(place(repeated), place(original));
+    // Whoever waits for its durability waits for that of the original, which only is written yet.
+    assert_eq!(repeated.end, original.end);
+    assert!(log.ends().durable < repeated.end);
+    kit.flusher.flush().unwrap();
+    assert_eq!(log.ends().durable, repeated.end);
 }

@@ -269,7 +269,7 @@ fn an_open_transaction_admits_only_its_own_kind() {
 }
 
 #[test]
-fn the_first_unstable_offset_is_that_of_the_oldest_open_transaction() {
+fn the_first_unstable_offset_is_that_of_the_oldest() {
     let mut log = Script::new();
     assert_eq!(log.state.first_unstable(), None);
     log.send(send(-1, -1, -1, 10)).unwrap();

@@ -6,6 +6,7 @@ mod faults;
 mod history;
 mod journal;
 pub(super) mod kit;
+mod pairs;
 mod rounds;
 mod seals;
 mod threads;

@@ -16,6 +16,7 @@ pub struct CrashPoints {
     base: MemVfs,
     torn: u64,
     step: u64,
+    from: u64,
 }
 
 /// One crash: where the workload was cut and what was left. Displays what a failed check has to
@@ -39,6 +40,7 @@ impl CrashPoints {
             base,
             torn: 4,
             step: 1,
+            from: 0,
         }
     }
 
@@ -54,6 +56,14 @@ impl CrashPoints {
     #[must_use]
     pub const fn step(mut self, step: u64) -> Self {
         self.step = step;
+        self
+    }
+
+    /// The first point is the one after `from` operations: with [`CrashPoints::step`], another
+    /// sample for each of several workloads.
+    #[must_use]
+    pub const fn from(mut self, from: u64) -> Self {
+        self.from = from;
         self
     }
 
@@ -82,7 +92,7 @@ impl CrashPoints {
         assert!(of > 0, "the workload does nothing that a crash could cut");
         let mut checked = 0;
         let step = usize::try_from(self.step).unwrap_or(usize::MAX).max(1);
-        for after in (0..of).step_by(step).chain([of]) {
+        for after in (self.from..of).step_by(step).chain([of]) {
             let vfs = self.base.fork();
             vfs.stop_after(after);
             let mut notes = N::default();

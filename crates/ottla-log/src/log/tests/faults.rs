@@ -76,6 +76,9 @@ fn a_short_write_is_finished_or_cut_back() {
         matches!(error, AppendError::Storage(StorageError::NoSpace { .. })),
         "{error}"
     );
+    let path = log.dir.join("00000000000000000000.log");
+    let len = kit.vfs().stat(&path).unwrap().unwrap().len;
+    assert_eq!(len, log.size_bytes(), "what was written of it is gone");
     append(&log, "four").unwrap();
     let values: Vec<String> = log
         .values(0, Bound::LogEnd)

@@ -4,12 +4,13 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::log::kit::{Kit, closed, id, topic_id};
+use crate::log::kit::{Kit, at, batch, closed, id, topic_id};
 use crate::log::{
-    AppendError, AppendOptions, Bound, Known, Log, LogCore, LogError, LogOptions, ReadError,
+    AppendError, AppendOptions, Bound, Known, LeaderAppend, Log, LogCore, LogError, LogOptions,
+    ReadError,
 };
 use crate::vfs::{CrashPlan, File, MemVfs, OpenMode};
-use crate::{LogId, Offset, Record, StorageError, TopicId};
+use crate::{BatchOptions, LeaderEpoch, LogId, Offset, Record, StorageError, TopicId};
 
 fn offset(n: i64) -> Offset {
     Offset::new(n)
@@ -158,6 +159,38 @@ fn a_flipped_bit_below_the_durable_end_is_corruption() {
     let (log, report) = kit.try_open(&known).unwrap();
     assert_eq!(report.corrupt, None, "the flips were taken back");
     log.put(&["fine"]);
+}
+
+#[test]
+fn a_flipped_bit_in_the_last_durable_batch_is_no_torn_tail() {
+    let (kit, known) = killed();
+    let (bases, size) = shape(&kit);
+    let last = segment(*bases.last().unwrap());
+    let len = open(&kit, &last).len().unwrap();
+    flip(&kit, &last, len - size / 2);
+    let (log, report) = kit.try_open(&known).unwrap();
+    assert_eq!(report.cut, None);
+    assert!(report.corrupt.is_some());
+    refuses_appends(&log);
+    assert_eq!(open(&kit, &last).len().unwrap(), len, "nothing was cut");
+    assert_eq!(log.records_to_error(0).0, (0..59).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_bad_batch_with_good_ones_behind_it_is_no_torn_tail() {
+    // Also where nothing of it was durable: a crash leaves lost writes, not wrong bytes.
+    let (kit, known) = killed();
+    let (bases, size) = shape(&kit);
+    let known = Known {
+        durable_end: offset(bases[1]),
+        ..known
+    };
+    flip(&kit, &segment(bases[1]), 2 * size + size / 2);
+    let (log, report) = kit.try_open(&known).unwrap();
+    assert_eq!(report.cut, None);
+    assert!(report.corrupt.is_some());
+    refuses_appends(&log);
+    assert_eq!(log.ends().end, offset(60));
 }
 
 #[test]
@@ -421,6 +454,37 @@ fn damaged_and_missing_indexes_are_made_anew() {
             assert_eq!(slice.base_offset(), offset(from), "damage {damage}");
         }
         assert_eq!(log.records_to_error(0).0, (0..60).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn indexes_are_not_trusted_after_a_kill() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    for n in 0..60 {
+        let value = format!("{n:>100}");
+        let batches = batch(&[&value], 1000 + 10 * n, &BatchOptions::default());
+        let context = LeaderAppend::new(at(1000), LeaderEpoch::new(0));
+        log.append_as_leader(batches, &context).unwrap();
+    }
+    kit.flusher.flush().unwrap();
+    drop(log);
+    // Every entry says that its batch is older than it is: an index as sound as any other, of an
+    // earlier state of the segment.
+    let index = path("00000000000000000000.timeindex");
+    let file = open(&kit, &index);
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    assert!(bytes.len() > 24, "{}", bytes.len());
+    for entry in bytes.chunks_mut(12) {
+        let time = i64::from_be_bytes(entry[..8].try_into().unwrap());
+        entry[..8].copy_from_slice(&(time - 50).to_be_bytes());
+    }
+    file.write_all_at(&mut [IoSlice::new(&bytes)], 0).unwrap();
+    let log = kit.open(&kit.known());
+    for n in 0..60 {
+        let found = log.offset_for_time(at(1000 + 10 * n)).unwrap().unwrap();
+        assert_eq!(found.offset, offset(n));
     }
 }
 
