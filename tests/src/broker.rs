@@ -13,7 +13,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Sender},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,6 +50,8 @@ pub struct Broker {
     dir: TempDir,
     address: SocketAddr,
     child: Child,
+    /// The child is a tracer, and the broker its child.
+    is_traced: bool,
 }
 
 impl Broker {
@@ -58,13 +60,25 @@ impl Broker {
     /// # Errors
     /// When something is missing on this machine or the broker does not come up.
     pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_with(kind, settings, &[])
+    }
+
+    /// As [`Broker::start`], with more arguments for `ottla serve`.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_with(
+        kind: Kind,
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Result<Self, Error> {
         let dir = tempfile::Builder::new()
             .prefix("ottla-tests-")
             .tempdir()
             .map_err(Error::io("create a temporary directory"))?;
         let command = match kind {
             Kind::Kafka => Launch::kafka(dir.path(), settings)?,
-            Kind::Ottla => Launch::ottla(settings)?,
+            Kind::Ottla => Launch::ottla(settings, arguments)?,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (child, address) = command.start(dir.path(), any)?;
@@ -73,6 +87,7 @@ impl Broker {
             dir,
             address,
             child,
+            is_traced: false,
         })
     }
 
@@ -120,6 +135,77 @@ impl Broker {
         self.start_again()
     }
 
+    /// Kills the broker (SIGKILL) and leaves it so.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn down(&mut self) -> Result<(), Error> {
+        if self.is_traced {
+            self.kill_traced();
+        } else {
+            self.child.kill().map_err(Error::io("kill the broker"))?;
+        }
+        let ended = self.child.wait();
+        ended.map_err(Error::io("wait for the broker"))?;
+        Ok(())
+    }
+
+    /// Kills what the tracer started; the tracer ends with it.
+    fn kill_traced(&self) {
+        let tracer = self.child.id();
+        let path = format!("/proc/{tracer}/task/{tracer}/children");
+        let children = fs::read_to_string(&path).unwrap_or_default();
+        let pids = children.split_whitespace().flat_map(str::parse);
+        for pid in pids.filter_map(Pid::from_raw) {
+            // It may have met its system call this moment.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Starts the broker again on the same data and address, below `tracer` where one is given.
+    /// `false` where it ended before it was ready.
+    ///
+    /// # Errors
+    /// When it does not come up for another reason.
+    pub fn up(&mut self, tracer: &[String]) -> Result<bool, Error> {
+        let started = self
+            .command
+            .start_below(tracer, self.dir.path(), self.address);
+        match started {
+            Ok((child, _)) => {
+                self.child = child;
+                self.is_traced = !tracer.is_empty();
+                Ok(true)
+            }
+            Err(Error::Ended(_)) if !tracer.is_empty() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the data directory when this is dropped; answers where it is.
+    pub fn keep_data(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_path_buf()
+    }
+
+    /// Whether the broker ends by itself before long.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ends(&mut self, within: Duration) -> Result<bool, Error> {
+        let until = Instant::now() + within;
+        loop {
+            let ended = self.child.try_wait();
+            if ended.map_err(Error::io("look at the broker"))?.is_some() {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// What the broker has written to its standard output and error so far.
     pub fn output(&self) -> String {
         fs::read_to_string(output_file(self.dir.path())).unwrap_or_default()
@@ -144,6 +230,9 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        if self.is_traced {
+            self.kill_traced();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -158,7 +247,7 @@ enum Launch {
     },
     Ottla {
         binary: PathBuf,
-        settings: Vec<String>,
+        arguments: Vec<String>,
     },
 }
 
@@ -186,25 +275,41 @@ impl Launch {
         })
     }
 
-    fn ottla(settings: &[(&str, &str)]) -> Result<Self, Error> {
+    fn ottla(settings: &[(&str, &str)], arguments: &[&str]) -> Result<Self, Error> {
         let settings = settings
             .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+            .flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
         Ok(Self::Ottla {
             binary: tools::ottla()?,
-            settings,
+            arguments: settings.chain(arguments).collect(),
         })
     }
 
     fn start(&self, dir: &Path, at: SocketAddr) -> Result<(Child, SocketAddr), Error> {
+        self.start_below(&[], dir, at)
+    }
+
+    fn start_below(
+        &self,
+        tracer: &[String],
+        dir: &Path,
+        at: SocketAddr,
+    ) -> Result<(Child, SocketAddr), Error> {
         match self {
             Self::Kafka { jars, settings } => start_kafka(jars, settings, dir, at),
-            Self::Ottla { binary, settings } => {
-                let mut command = Command::new(binary);
+            Self::Ottla { binary, arguments } => {
+                let mut command = match tracer {
+                    [program, args @ ..] => {
+                        let mut command = Command::new(program);
+                        command.args(args).arg(binary);
+                        command
+                    }
+                    [] => Command::new(binary),
+                };
                 command.arg("serve").arg("--data").arg(dir.join("data"));
                 command.args(["--ready-json", "--listen", &at.to_string()]);
-                command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+                command.args(arguments);
                 let (child, ready) = spawn(&mut command, dir, |line| line.starts_with('{'))?;
                 Ok((child, ready_address(&ready)?))
             }
@@ -293,7 +398,7 @@ fn spawn(
     let _ = child.kill();
     let status = child.wait().map_err(Error::io("wait for the broker"))?;
     let output = fs::read_to_string(&path).unwrap_or_default();
-    Err(Error::failed(format!(
+    Err(Error::Ended(format!(
         "the broker did not become ready ({status}); its output:\n{output}"
     )))
 }

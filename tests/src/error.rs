@@ -22,6 +22,9 @@ pub enum Error {
         /// How to get it.
         hint: String,
     },
+    /// A broker ended, or hung, before it was ready.
+    #[error("{0}")]
+    Ended(String),
     /// Anything else, told in full.
     #[error("{0}")]
     Failed(String),

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod clients;
 pub mod differential;
 pub mod error;
+pub mod kill;
 pub mod tools;
 
 pub use error::Error;

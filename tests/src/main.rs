@@ -13,6 +13,7 @@ use ottla_tests::{
         cases::{GROUPS, Group},
         golden,
     },
+    kill,
 };
 
 #[derive(Parser)]
@@ -48,6 +49,18 @@ enum Run {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// The broker is killed again and again under load; the last line counts, as JSON
+    Kill {
+        /// How many kills
+        #[arg(long, default_value_t = 20)]
+        cycles: u64,
+        /// What the random times are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The broker's flush mode; half of the kills each where it is not given
+        #[arg(long, value_parser = ["sync", "os"])]
+        flush: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +76,11 @@ fn main() -> ExitCode {
             ..
         } => refresh(&only),
         Run::Differential { against, only, .. } => differential(against, &only),
+        Run::Kill {
+            cycles,
+            seed,
+            flush,
+        } => killed(cycles, seed, flush),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -72,6 +90,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn killed(cycles: u64, seed: u64, flush: Option<String>) -> Result<bool, Error> {
+    let traced = kill::can_trace();
+    if !traced {
+        println!("skipped: kills at system calls (this machine has no strace)");
+    }
+    let modes = flush.map_or_else(|| vec!["sync".to_owned(), "os".to_owned()], |f| vec![f]);
+    let of_each = cycles.div_ceil(modes.len() as u64);
+    for flush in modes {
+        let plan = kill::Plan {
+            cycles: of_each,
+            seed,
+            flush,
+            traced,
+        };
+        let tally = kill::run(&plan)?;
+        println!("{}", tally.json());
+    }
+    Ok(true)
 }
 
 /// Asks Apache Kafka, a fresh one for each group, and keeps the answers.

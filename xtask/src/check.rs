@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use crate::deny;
-use crate::step::{Depth, Step, cargo, cargo_with, target};
+use crate::step::{Depth, Step, cargo, cargo_with};
 
 /// Every step, cheap ones first.
 const STEPS: &[Step] = &[
@@ -97,24 +97,13 @@ const STEPS: &[Step] = &[
         name: "clients",
         about: "real clients against `ottla serve`",
         needs: &["java", "mvn", "go", "python3"],
-        run: |_| {
-            cargo(&["build", "--release", "-p", "ottla"])?;
-            let ottla = target().join("release/ottla");
-            let ottla = ottla
-                .to_str()
-                .ok_or("the target directory's name is not UTF-8")?;
-            let run = [
-                "run",
-                "-q",
-                "-p",
-                "ottla-tests",
-                "--",
-                "clients",
-                "--jobs",
-                "2",
-            ];
-            cargo_with(&run, &[("OTTLA_BIN", ottla)])
-        },
+        run: |_| crate::runs::with_release(&["clients", "--jobs", "2"]),
+    },
+    Step {
+        name: "kill",
+        about: "kill -9 under load, and at system calls where there is strace",
+        needs: &[],
+        run: |_| crate::runs::with_release(&["kill", "--cycles", "20"]),
     },
 ];
 

@@ -5,5 +5,7 @@ pub mod check;
 pub mod deny;
 pub mod examples;
 pub mod fuzz;
+pub mod mutants;
+pub mod runs;
 pub mod step;
 pub mod style;

@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, check, step};
+use xtask::{bench, check, mutants, step};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -16,6 +16,7 @@ cargo xtask COMMAND
                      With CI=true nothing may be skipped. With STEPs only those.
   steps              the names of the steps of `check` and what each needs
   nightly            the long versions: fuzz runs, kill and crash cycles, more seeds
+  mutants [NAME ...] seeded defects, each of which a named test has to notice; `--list` shows them
   bench NAME [PART]  a benchmark: start, footprint, groups, flush-rounds, log
 ";
 
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
             check::list();
             return ExitCode::SUCCESS;
         }
+        ["mutants", "--list"] => {
+            mutants::list();
+            return ExitCode::SUCCESS;
+        }
+        ["mutants", only @ ..] => mutants::run(only),
         ["bench", name, args @ ..] => bench::run(name, args),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -1,5 +1,7 @@
 //! Record batches: built for requests, right or wrong in any field, and described from answers.
 
+use std::borrow::Cow;
+
 use crc_fast::CrcAlgorithm;
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ pub const TIME: i64 = 1_700_000_000_000;
 #[derive(Clone, Debug)]
 pub struct Record {
     key: Option<&'static str>,
-    value: Option<&'static str>,
+    value: Option<Cow<'static, str>>,
     headers: Vec<(&'static str, Option<&'static str>)>,
     timestamp_delta: i64,
     offset_delta: Option<i64>,
@@ -27,10 +29,9 @@ pub fn record(
     key: impl Into<Option<&'static str>>,
     value: impl Into<Option<&'static str>>,
 ) -> Record {
-    let (key, value) = (key.into(), value.into());
     Record {
-        key,
-        value,
+        key: key.into(),
+        value: value.into().map(Cow::Borrowed),
         headers: Vec::new(),
         timestamp_delta: 0,
         offset_delta: None,
@@ -38,6 +39,14 @@ pub fn record(
 }
 
 impl Record {
+    /// A record without a key.
+    pub fn of(value: String) -> Self {
+        Self {
+            value: Some(Cow::Owned(value)),
+            ..record(None, None)
+        }
+    }
+
     /// With one more header.
     #[must_use]
     pub fn header(mut self, key: &'static str, value: impl Into<Option<&'static str>>) -> Self {
@@ -64,7 +73,7 @@ impl Record {
         write_zigzag(&mut body, self.timestamp_delta);
         write_zigzag(&mut body, self.offset_delta.unwrap_or(place as i64));
         write_optional(&mut body, self.key);
-        write_optional(&mut body, self.value);
+        write_optional(&mut body, self.value.as_deref());
         write_zigzag(&mut body, self.headers.len() as i64);
         for (key, value) in &self.headers {
             write_optional(&mut body, Some(key));

@@ -277,14 +277,22 @@ pub struct Begun {
 }
 
 fn frame(api: &Api, version: i16, body: &Value) -> Vec<u8> {
+    frame_of(api, version, CORRELATION, body)
+}
+
+/// A request's bytes, with the length in front.
+pub fn frame_of(api: &Api, version: i16, correlation: i32, body: &Value) -> Vec<u8> {
     let flexible = api.is_flexible(version);
-    let mut frame = request_header(api.key, version, CORRELATION, flexible);
+    let mut frame = request_header(api.key, version, correlation, flexible);
     frame.extend(encode_request(api, version, body));
     framed(&frame)
 }
 
 /// What an answer says.
-fn read(api: &Api, version: i16, answer: Answer) -> Result<Value, Error> {
+///
+/// # Errors
+/// When the bytes are not an answer to `api`.
+pub fn read(api: &Api, version: i16, answer: Answer) -> Result<Value, Error> {
     match answer {
         Answer::Closed => Ok(json!("closed")),
         Answer::Nothing => Ok(json!("nothing")),

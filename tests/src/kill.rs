@@ -1,0 +1,219 @@
+//! kill -9, again and again, under load: what was acknowledged is there afterwards, once, in order,
+//! and so are the offsets of groups.
+//!
+//! The run sleeps for as long as the load is to last, and waits for nothing by sleeping.
+//!
+//! Idempotent producers write with several requests in flight; a committer commits offsets of a
+//! group. The broker is killed at a random time, or at a chosen system call by `strace`, also
+//! while it recovers from the kill before. Then it is started again, everything is read and held
+//! against what was acknowledged, and the producers go on with what they have no answer to: that
+//! must be known as a repetition where it arrived.
+
+mod committer;
+mod draw;
+mod gate;
+mod ledger;
+mod reader;
+mod session;
+mod writer;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use self::{draw::Draw, gate::Gate, ledger::Ledger};
+use crate::{
+    Error,
+    broker::{Broker, Kind},
+};
+
+/// Partitions of the one topic, and producers for each of them.
+const PARTITIONS: i32 = 2;
+const WRITERS_PER_PARTITION: usize = 2;
+const TOPIC: &str = "killed";
+const GROUP: &str = "survivors";
+
+/// How long the load lasts before a kill at a random time.
+const LOAD_MS: (u64, u64) = (5, 250);
+/// How long a broker may live that is to be killed at a system call.
+const TRACED_MAX: Duration = Duration::from_millis(400);
+/// What a write to the disk is made of.
+const CALLS: [&str; 6] = [
+    "pwritev",
+    "fdatasync",
+    "fsync",
+    "rename",
+    "ftruncate",
+    "mkdir",
+];
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many kills.
+    pub cycles: u64,
+    /// What the random times are drawn from.
+    pub seed: u64,
+    /// `sync` or `os`: the flush mode of the broker.
+    pub flush: String,
+    /// Every other kill at a system call.
+    pub traced: bool,
+}
+
+/// What was done and found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Kills at a random time.
+    pub kills: u64,
+    /// Kills at a system call of a running broker.
+    pub call_kills: u64,
+    /// Kills at a system call before the broker was ready.
+    pub recovery_kills: u64,
+    /// Acknowledged records.
+    pub acked: u64,
+    /// Answers to repeated requests that had arrived the first time.
+    pub repeated: u64,
+    /// Acknowledged commits of offsets.
+    pub commits: u64,
+    /// Records read and compared.
+    pub read: u64,
+}
+
+impl Tally {
+    /// For a program that adds such up.
+    pub fn json(&self) -> Value {
+        json!({
+            "kills": self.kills,
+            "call_kills": self.call_kills,
+            "recovery_kills": self.recovery_kills,
+            "acked": self.acked,
+            "repeated": self.repeated,
+            "commits": self.commits,
+            "read": self.read,
+        })
+    }
+}
+
+/// Runs the cycles.
+///
+/// # Errors
+/// The first broken promise, with the seed and the cycle; or what kept the run from going on. The
+/// data directory is kept, and named, where a promise was broken.
+pub fn run(plan: &Plan) -> Result<Tally, Error> {
+    let settings = [
+        // Rolls, snapshots and indexes within seconds.
+        ("log.segment.bytes", "1048576"),
+        ("log.index.interval.bytes", "512"),
+        ("auto.create.topics.enable", "false"),
+    ];
+    let mut broker = Broker::start_with(Kind::Ottla, &settings, &["--flush", &plan.flush])?;
+    let ledger = Arc::new(Ledger::new(PARTITIONS as usize * WRITERS_PER_PARTITION));
+    session::create_topic(broker.address(), TOPIC, PARTITIONS)?;
+    let gate = Gate::new(broker.address());
+    let outcome = thread::scope(|scope| {
+        for writer in 0..ledger.writers() {
+            let (gate, ledger) = (&gate, &*ledger);
+            scope.spawn(move || writer::write(gate, ledger, writer, partition_of(writer)));
+        }
+        scope.spawn(|| committer::commit(&gate, &ledger));
+        let outcome = cycles(plan, &mut broker, &gate, &ledger);
+        gate.stop();
+        outcome
+    });
+    outcome
+        .and_then(|mut tally| {
+            broker.down()?;
+            broker.up(&[])?;
+            reader::check_all(broker.address(), &ledger)?;
+            tally.acked = ledger.acked();
+            tally.repeated = ledger.repeated();
+            tally.commits = ledger.commits();
+            tally.read = ledger.read();
+            if tally.acked == 0 || tally.commits == 0 {
+                return Err(Error::failed("nothing was acknowledged: no load, no proof"));
+            }
+            Ok(tally)
+        })
+        .map_err(|error| explained(error, plan, &mut broker))
+}
+
+/// The partition that a producer writes to.
+fn partition_of(writer: usize) -> i32 {
+    i32::try_from(writer / WRITERS_PER_PARTITION).expect("a few partitions")
+}
+
+fn cycles(plan: &Plan, broker: &mut Broker, gate: &Gate, ledger: &Ledger) -> Result<Tally, Error> {
+    let mut draw = Draw::new(plan.seed);
+    let mut tally = Tally::default();
+    let mut is_traced = false;
+    for cycle in 0..plan.cycles {
+        gate.open();
+        if is_traced {
+            broker.ends(TRACED_MAX)?;
+            broker.down()?;
+            tally.call_kills += 1;
+        } else {
+            let (least, most) = LOAD_MS;
+            thread::sleep(Duration::from_millis(least + draw.below(most - least)));
+            broker.down()?;
+            tally.kills += 1;
+        }
+        gate.close();
+        is_traced = plan.traced && draw.below(2) == 0;
+        let mut tracer = Vec::new();
+        if is_traced {
+            let call = CALLS[draw.below(CALLS.len() as u64) as usize];
+            // The first ones are those of the recovery.
+            let most = [4, 40][draw.below(2) as usize];
+            let nth = 1 + draw.below(most);
+            tracer = tracer_of(call, nth);
+        }
+        if !broker.up(&tracer)? {
+            tally.recovery_kills += 1;
+            is_traced = false;
+            broker.up(&[])?;
+        }
+        let checked = reader::check_new(broker.address(), ledger);
+        match checked {
+            // Killed at a system call before it was read: by the next cycle.
+            Err(_) if is_traced && broker.ends(TRACED_MAX)? => {}
+            checked => checked
+                .map_err(|error| Error::failed(format!("after kill {}: {error}", cycle + 1)))?,
+        }
+        ledger.verdict()?;
+    }
+    Ok(tally)
+}
+
+/// Lets the broker be killed at the `nth` such call of one of its threads.
+fn tracer_of(call: &str, nth: u64) -> Vec<String> {
+    let words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"];
+    let mut tracer: Vec<String> = words.map(str::to_owned).to_vec();
+    tracer.push(format!("trace={call}"));
+    tracer.push("-e".to_owned());
+    tracer.push(format!("inject={call}:signal=KILL:when={nth}"));
+    tracer
+}
+
+/// Whether brokers can be killed at a system call here.
+pub fn can_trace() -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = |dir: PathBuf| dir.join("strace").is_file();
+    env::split_paths(&path).any(is_there) && Path::new("/proc/self/task").is_dir()
+}
+
+fn explained(error: Error, plan: &Plan, broker: &mut Broker) -> Error {
+    let kept = broker.keep_data();
+    Error::failed(format!(
+        "seed {}, flush {}: {error}; the data is kept in {}",
+        plan.seed,
+        plan.flush,
+        kept.display()
+    ))
+}

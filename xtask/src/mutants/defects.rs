@@ -1,0 +1,284 @@
+//! The seeded defects. What others lost data by stands here, and whatever a promise hangs on.
+//!
+//! A defect that no longer fits is given the new wording of its place; a test that moved, its new
+//! name. Neither is deleted because the code changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// A defect, and the test that has to notice it.
+#[derive(Clone, Copy, Debug)]
+pub struct Defect {
+    /// The name to ask for it by.
+    pub name: &'static str,
+    /// The promise that it breaks.
+    pub breaks: &'static str,
+    /// The package whose unit tests notice.
+    pub package: &'static str,
+    /// The test, with its modules.
+    pub test: &'static str,
+    /// What it changes.
+    pub edits: &'static [Edit],
+}
+
+/// One change of one file.
+#[derive(Clone, Copy, Debug)]
+pub struct Edit {
+    /// The file, from the workspace's root.
+    pub file: &'static str,
+    /// The text there; it occurs once.
+    pub find: &'static str,
+    /// What takes its place.
+    pub replace: &'static str,
+}
+
+impl Defect {
+    /// The files with the defect in, below `root`.
+    ///
+    /// # Errors
+    /// Where a text is not there, or more than once.
+    pub fn applied(&self, root: &Path) -> Result<BTreeMap<&'static str, String>, String> {
+        let mut files: BTreeMap<&'static str, String> = BTreeMap::new();
+        for edit in self.edits {
+            let (name, file) = (self.name, edit.file);
+            let text = match files.remove(file) {
+                Some(text) => text,
+                None => fs::read_to_string(root.join(file))
+                    .map_err(|e| format!("{name}: {file} cannot be read: {e}"))?,
+            };
+            let places = text.matches(edit.find).count();
+            if places != 1 {
+                let find = edit.find;
+                return Err(format!("{name}: {file} has {places} times {find:?}"));
+            }
+            files.insert(file, text.replacen(edit.find, edit.replace, 1));
+        }
+        Ok(files)
+    }
+}
+
+const LOG: &str = "ottla-log";
+const PARTITION: &str = "ottla-partition";
+
+/// One defect of one edit.
+macro_rules! defect {
+    ($name:literal, $breaks:literal, $package:ident::$test:literal,
+     $($file:literal: $find:literal => $replace:literal),+ $(,)?) => {
+        Defect {
+            name: $name,
+            breaks: $breaks,
+            package: $package,
+            test: $test,
+            edits: &[$(Edit {
+                file: concat!("crates/", $file),
+                find: $find,
+                replace: $replace,
+            }),+],
+        }
+    };
+}
+
+/// All of them.
+pub const DEFECTS: &[Defect] = &[
+    // Acknowledging and making durable.
+    defect!("skip-the-fsync", "an acknowledged append survives a power cut",
+        LOG::"store::tests::crashes::first_start_and_first_appends",
+        "ottla-log/src/store/journal.rs":
+        "        file.sync_data().map_err(|e| failed(\"sync\", e))?;\n" => ""),
+    defect!("skip-the-fsync-of-a-large-append", "so does one that goes to its file directly",
+        LOG::"store::tests::crashes::direct_rounds_among_journaled_ones",
+        "ottla-log/src/log/sync.rs": "way.sync(|| segment.sync())?;" => "let _ = segment;"),
+    defect!("ack-before-the-fsync", "nothing counts as durable before the sync that covers it",
+        LOG::"store::tests::rounds::a_failed_round_takes_offline_what_was_in_it_and_nothing_else",
+        "ottla-log/src/store/rounds/lead.rs": "        self.sync_direct(&mut round);\n" =>
+        "        for part in round.parts.values() {\n\
+                     part.target.round_done(part.end);\n\
+                 }\n\
+                 self.sync_direct(&mut round);\n"),
+    defect!("ack-a-round-that-failed", "a failed sync acknowledges nothing",
+        LOG::"store::tests::rounds::a_failed_round_takes_offline_what_was_in_it_and_nothing_else",
+        "ottla-log/src/store/rounds/lead.rs":
+        "                for id in &ids {\n                    self.fail(id, &cause);" =>
+        "                for id in &ids[..0] {\n                    self.fail(id, &cause);"),
+    defect!("retry-a-failed-fsync", "a sync that failed is never asked for again",
+        LOG::"store::journal::tests::a_failed_sync_is_the_end_and_is_never_asked_for_again",
+        "ottla-log/src/store/journal.rs":
+        "file.sync_data().map_err(|e| failed(\"sync\", e))?;" =>
+        "file.sync_data().or_else(|_| file.sync_data()).map_err(|e| failed(\"sync\", e))?;"),
+    defect!("go-on-after-a-failed-write", "a failed write takes the log offline",
+        LOG::"log::tests::faults::a_failed_write_takes_the_log_offline_until_a_restart",
+        "ottla-log/src/log/append.rs": "Ok(()) if error.is_recoverable() => return error," =>
+        "Ok(()) => return error,"),
+    defect!("leave-a-torn-append", "a refused append leaves nothing behind",
+        LOG::"log::tests::faults::a_short_write_is_finished_or_cut_back",
+        "ottla-log/src/log/append.rs": "let cut = segment.cut_back();" =>
+        "let cut: Result<(), StorageError> = Ok(());"),
+    defect!("high-watermark-past-the-durable-end", "no consumer sees what a power cut takes back",
+        PARTITION::"partition::scripts::every_script_ends_as_written",
+        "ottla-partition/src/partition/replica.rs":
+        "FlushMode::Sync => self.ends.durable," => "FlushMode::Sync => self.ends.end,"),
+    defect!("high-watermark-goes-back", "what was visible stays visible",
+        PARTITION::"partition::scripts::every_script_ends_as_written",
+        "ottla-partition/src/partition/replica.rs":
+        "if to <= self.high_watermark {" => "if to == self.high_watermark {"),
+    // Producers and transactions.
+    defect!("answer-a-duplicate-early", "a duplicate waits for the durability of its original",
+        LOG::"log::tests::a_repetition_promises_what_its_original_does",
+        "ottla-log/src/log/append.rs": "end: last_offset.plus(1)," =>
+        "end: self.ends().durable,"),
+    defect!("dedup-window-of-4", "a producer's last five batches are known again",
+        LOG::"producer_state::tests::the_last_five_batches_are_known_again",
+        "ottla-log/src/producer_state/entry.rs": "const BATCHES: usize = 5;" =>
+        "const BATCHES: usize = 4;"),
+    defect!("dedup-forgets-at-a-restart", "so are they after a restart",
+        LOG::"log::recall::tests::five_batches_may_be_repeated_after_a_clean_stop",
+        "ottla-log/src/producer_state/entry.rs": "        self.is_partial = true;\n" => ""),
+    defect!("marker-of-an-old-epoch", "a late marker does not end a later transaction",
+        LOG::"producer_state::tests::markers_are_fenced_by_epoch_and_coordinator",
+        "ottla-log/src/producer_state.rs": "            found < entry.epoch\n" =>
+        "            false\n"),
+    defect!("last-stable-offset-one-too-far", "an open transaction's first record is not stable",
+        LOG::"producer_state::tests::the_first_unstable_offset_is_that_of_the_oldest",
+        "ottla-log/src/producer_state.rs": "[open, ended].into_iter().flatten().min()" =>
+        "[open, ended].into_iter().flatten().min().map(|first| first.plus(1))"),
+    defect!("decided-one-too-early", "a marker decides once it is committed itself",
+        LOG::"producer_state::tests::the_first_unstable_offset_is_that_of_the_oldest",
+        "ottla-log/src/producer_state.rs": "*marker >= high_watermark" =>
+        "*marker > high_watermark"),
+    // Names and clean stops.
+    defect!("no-directory-sync-after-rename", "a replaced file is replaced for good",
+        LOG::"vfs::crash_points::tests::an_atomic_replacement_survives_every_crash",
+        "ottla-log/src/checkpoint/files.rs":
+        "vfs.sync_dir(dir).map_err(failed(\"sync the directory of\"))" =>
+        "let _ = (dir, failed(\"sync the directory of\"));\n    Ok(())"),
+    defect!("no-directory-sync-of-a-new-log", "a new log's directory is durable with its data",
+        LOG::"store::tests::crashes::direct_rounds_among_journaled_ones",
+        "ottla-log/src/log/sync.rs":
+        "if !self.names_dirty.swap(false, Ordering::AcqRel) {" => "if true {"),
+    defect!("clean-marker-written-early", "a clean marker says that everything is in the files",
+        LOG::"store::tests::crashes::records_deleted_between_clean_stops",
+        "ottla-log/src/store/rounds/finish.rs": "        self.checkpoint()?;\n" =>
+        "        self.marker.leave()?;\n        self.checkpoint()?;\n"),
+    defect!("clean-marker-stays", "a clean marker goes before anything changes",
+        LOG::"store::tests::crashes::rolling_and_a_clean_stop",
+        "ottla-log/src/store/rounds.rs":
+        "remove(&*self.vfs)?;\n        let mut state = self.state.lock();\n        loop {" =>
+        "is_there();\n        let mut state = self.state.lock();\n        loop {",
+        "ottla-log/src/store/rounds/lead.rs":
+        "if let Err(cause) = self.marker.remove(&*self.vfs) {" =>
+        "if let Err(cause) = Ok::<(), Arc<StorageError>>(()) {"),
+    defect!("clean-marker-outlives-a-note", "deleted records stay deleted after a clean stop",
+        LOG::"store::tests::crashes::records_deleted_between_clean_stops",
+        "ottla-log/src/store/rounds/lead.rs":
+        "if let Err(cause) = self.marker.remove(&*self.vfs) {" =>
+        "if let Err(cause) = Ok::<(), Arc<StorageError>>(()) {"),
+    // Recovery.
+    defect!("recovery-trusts-the-indexes", "indexes are made anew after a kill",
+        LOG::"log::tests::recovery::indexes_are_not_trusted_after_a_kill",
+        "ottla-log/src/log/recover.rs":
+        "let origin = Origin::Checked(extent, scan.builder, scan.bad);" =>
+        "let origin = Origin::Found(extent);",
+        "ottla-log/src/log/recover.rs":
+        "dir::remove_if_there(&*self.shared.vfs, &dir::file_in(self.dir, base, suffix))?;" =>
+        "let _ = suffix;"),
+    defect!("recovery-trusts-the-page-cache", "a recovery reads what the device has",
+        LOG::"log::tests::recovery::the_page_cache_is_not_trusted",
+        "ottla-log/src/log/check.rs": "    file.drop_cache()\n" => "    Ok(())\n"),
+    defect!("recovery-syncs-nothing", "what a recovery found survives the next power cut",
+        LOG::"log::tests::recovery::what_survived_a_kill_survives_a_power_cut_after_the_recovery",
+        "ottla-log/src/log/check.rs": "    if !synced {\n" => "    if false && !synced {\n"),
+    defect!("recovery-skips-checksums", "a flipped bit is found",
+        LOG::"log::tests::recovery::a_flipped_bit_below_the_durable_end_is_corruption",
+        "ottla-log/src/log/check.rs": "            .check_crc(&batch, 0)\n" =>
+        "            .check(self.limits)\n"),
+    defect!("truncate-at-a-mismatch-in-the-middle", "durable records are never cut away",
+        LOG::"log::tests::recovery::a_flipped_bit_in_the_last_durable_batch_is_no_torn_tail",
+        "ottla-log/src/log/recover.rs":
+        "if stop.unreadable || !self.is_behind_durable(scan.next) {" =>
+        "if stop.unreadable {"),
+    defect!("truncate-before-good-batches", "nothing is cut with good batches behind it",
+        LOG::"log::tests::recovery::a_bad_batch_with_good_ones_behind_it_is_no_torn_tail",
+        "ottla-log/src/log/recover.rs":
+        "Ok(good.is_none() && !self.any_good(followers, scan.next)?)" =>
+        "let _ = self.any_good(followers, scan.next)?;\n        Ok(true)"),
+    defect!("cut-a-tail-and-keep-nothing", "what is cut is kept aside",
+        LOG::"log::tests::recovery::a_torn_tail_is_cut_and_kept",
+        "ottla-log/src/log/cut.rs": "    if len <= position {\n" =>
+        "    if len <= position || position > 0 {\n"),
+    defect!("a-missing-log-is-empty", "a log that held data is missing, never empty",
+        LOG::"log::tests::recovery::a_missing_directory_is_never_empty",
+        "ottla-log/src/log/open.rs": "if known.has_data == Some(topic_id) {" =>
+        "if false {"),
+    defect!("another-topics-files-are-ours", "no topic gets the records of another",
+        LOG::"log::tests::recovery::another_topics_directory_is_set_aside",
+        "ottla-log/src/log/open.rs": "asked.is_none_or(|asked| asked == owner)" =>
+        "asked.is_none_or(|asked| asked == owner || true)"),
+    defect!("replay-into-another-topic", "nor does a recovery write into another topic",
+        LOG::"store::tests::journal::rounds_of_another_topic_are_never_replayed_into_a_directory",
+        "ottla-log/src/store/replay/apply.rs":
+        "Whose::Of(topic_id) if topic_id == log.topic_id => Ok(Some(false))," =>
+        "Whose::Of(_) => Ok(Some(false)),"),
+    defect!("go-over-a-missing-round", "a missing round is reported",
+        LOG::"store::tests::journal::a_missing_round_is_not_gone_over",
+        "ottla-log/src/store/journal.rs":
+        "        self.previous = sequence;\n" => "        self.previous = 0;\n"),
+    // The journal's areas.
+    defect!("free-an-area-that-is-needed", "a round is kept until its files are synced",
+        LOG::"store::tests::crashes::the_journal_changes_areas_with_background_work",
+        "ottla-log/src/store/rounds/background.rs":
+        "truncate(logs_max);\n            self.sync_logs(&ids);" =>
+        "truncate(logs_max);\n            self.state.lock().released(area);"),
+    // Segments that go and come.
+    defect!("truncate-without-settling", "what was truncated does not come back",
+        LOG::"store::tests::crashes::truncation",
+        "ottla-log/src/log/truncate.rs":
+        "            .settle(&self.target(), cut.next)\n            .map_err(|e| (*e).clone())?;" =>
+        "            .settle(&self.target(), ends.end)\n            .map_err(|e| (*e).clone())?;"),
+    defect!("delete-a-topic-without-a-note", "a deleted topic does not come back",
+        LOG::"store::tests::crashes::deleting_and_making_again",
+        "ottla-log/src/store/deleting.rs":
+        "        self.dirs.kafka.sync()?;\n        self.rounds.deleted_some();" =>
+        "        self.rounds.deleted_some();",
+        "ottla-log/src/store/deleting.rs":
+        "        self.rounds.delete(&logs).map_err(failed)?;\n" =>
+        "        let _ = failed;\n"),
+    defect!("retention-past-the-high-watermark", "retention takes nothing that is not committed",
+        LOG::"log::retention::tests::nothing_goes_that_is_not_committed_and_durable",
+        "ottla-log/src/log/retention.rs": "if committed < next.unwrap_or(extent.next) {" =>
+        "if committed < Offset::ZERO {"),
+    defect!("log-start-not-noted", "deleted records stay deleted",
+        LOG::"store::tests::crashes::records_deleted_from_the_start",
+        "ottla-log/src/log/truncate.rs":
+        "        self.shared.flusher.started(&self.target(), to);\n" => ""),
+    defect!("compaction-keeps-the-oldest", "the newest record of each key stays",
+        LOG::"log::compact::tests::of_each_key_the_newest_stays_where_it_was",
+        "ottla-log/src/log/compact/filter.rs": "newest > record.offset" =>
+        "newest < record.offset"),
+    defect!("compaction-of-what-is-undecided", "compaction leaves open transactions alone",
+        LOG::"log::compact::tests::aborted_records_go_and_markers_after_them",
+        "ottla-log/src/log/compact/plan.rs": "            if follower.base() > last_stable {" =>
+        "            if follower.base() > ends.end {"),
+    defect!("tombstones-go-at-once", "a tombstone stays for delete.retention.ms",
+        LOG::"log::compact::tests::tombstones_go_when_their_time_is_over",
+        "ottla-log/src/log/compact/filter.rs": "        record.value.is_some() || !is_over\n" =>
+        "        let _ = is_over;\n        record.value.is_some()\n"),
+    defect!("compacted-file-not-synced", "a compaction is whole or not there after a power cut",
+        LOG::"log::compact::tests::survives_a_crash_at_each_step",
+        "ottla-log/src/log/compact/output.rs": "let synced = self.file.sync_data();" =>
+        "let synced: std::io::Result<()> = Ok(());"),
+    defect!("originals-go-before-the-swap", "the originals stay until their successor is durable",
+        LOG::"log::compact::tests::survives_a_crash_at_each_step",
+        "ottla-log/src/log/compact/swap.rs":
+        "        sync()?;\n        for source in sources {" =>
+        "        for source in sources {"),
+    // Reading.
+    defect!("serve-unchecked-bytes", "no byte is served before its checksum was looked at",
+        LOG::"log::tests::reading::a_flipped_bit_is_never_served",
+        "ottla-log/src/segment/verified.rs": "        from >= to\n            || next" =>
+        "        from <= to\n            || next"),
+    defect!("serve-what-is-not-durable", "a reader of durable records sees no others",
+        LOG::"log::tests::appends_and_reads_back",
+        "ottla-log/src/log/read.rs": "Bound::Durable => ends.durable," =>
+        "Bound::Durable => ends.end,"),
+];
