@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	. "ottla.tests/harness"
 )
 
 var (
@@ -21,42 +22,42 @@ var (
 )
 
 func main() {
-	address = must(net.ResolveTCPAddr("tcp", os.Getenv("BOOTSTRAP_SERVERS")))
-	client = &kafka.Client{Addr: address, Timeout: within}
+	address = Must(net.ResolveTCPAddr("tcp", os.Getenv("BOOTSTRAP_SERVERS")))
+	client = &kafka.Client{Addr: address, Timeout: Within}
 	if os.Getenv("MEMBER_GROUP") != "" {
 		member()
 		return
 	}
-	fmt.Println("version", moduleVersion("github.com/segmentio/kafka-go"))
-	scenario("connect", in(connect))
-	scenario("create-topic", in(createTopic))
+	fmt.Println("version", ModuleVersion("github.com/segmentio/kafka-go"))
+	Scenario("connect", in(connect))
+	Scenario("create-topic", in(createTopic))
 	for name, codec := range codecs {
-		scenario("produce-"+name, in(func(ctx context.Context) { produce(ctx, name, codec) }))
+		Scenario("produce-"+name, in(func(ctx context.Context) { produce(ctx, name, codec) }))
 	}
-	scenario("acks-0", in(func(ctx context.Context) { acks(ctx, "acks-0", kafka.RequireNone) }))
-	scenario("acks-1", in(func(ctx context.Context) { acks(ctx, "acks-1", kafka.RequireOne) }))
-	scenario("acks-all", in(func(ctx context.Context) { acks(ctx, "acks-all", kafka.RequireAll) }))
+	Scenario("acks-0", in(func(ctx context.Context) { acks(ctx, "acks-0", kafka.RequireNone) }))
+	Scenario("acks-1", in(func(ctx context.Context) { acks(ctx, "acks-1", kafka.RequireOne) }))
+	Scenario("acks-all", in(func(ctx context.Context) { acks(ctx, "acks-all", kafka.RequireAll) }))
 	fmt.Println("n/a idempotence the library has no idempotent producer")
-	scenario("consume-beginning", in(consumeBeginning))
-	scenario("consume-end", in(consumeEnd))
-	scenario("consume-offset", in(consumeOffset))
-	scenario("consume-timestamp", in(consumeTimestamp))
-	scenario("unknown-topic", in(unknownTopic))
-	scenario("auto-create", in(autoCreate))
-	scenario("oversize-record", in(oversizeRecord))
+	Scenario("consume-beginning", in(consumeBeginning))
+	Scenario("consume-end", in(consumeEnd))
+	Scenario("consume-offset", in(consumeOffset))
+	Scenario("consume-timestamp", in(consumeTimestamp))
+	Scenario("unknown-topic", in(unknownTopic))
+	Scenario("auto-create", in(autoCreate))
+	Scenario("oversize-record", in(oversizeRecord))
 	fmt.Println("n/a delete-records the library has no call for it")
-	scenario("create-partitions", in(createPartitions))
-	scenario("delete-topic", in(deleteTopic))
-	scenario("describe-configs", in(describeConfigs))
-	scenario("alter-configs", in(alterConfigs))
+	Scenario("create-partitions", in(createPartitions))
+	Scenario("delete-topic", in(deleteTopic))
+	Scenario("describe-configs", in(describeConfigs))
+	Scenario("alter-configs", in(alterConfigs))
 	fmt.Println("n/a log-dirs the library has no call for it")
 	fmt.Println("n/a dump-log the library reads no files")
-	scenario("group-admin", in(groupAdmin))
+	Scenario("group-admin", in(groupAdmin))
 	fmt.Println("n/a group-cooperative the library rebalances eagerly only")
 	fmt.Println("n/a group-static the library's members are all dynamic")
 	fmt.Println("n/a group-pattern the library subscribes to names only")
-	scenario("restart", in(func(ctx context.Context) { interrupted(ctx, "restart") }))
-	scenario("kill", in(func(ctx context.Context) { interrupted(ctx, "kill") }))
+	Scenario("restart", in(func(ctx context.Context) { interrupted(ctx, "restart") }))
+	Scenario("kill", in(func(ctx context.Context) { interrupted(ctx, "kill") }))
 }
 
 var codecs = map[string]kafka.Compression{
@@ -68,20 +69,20 @@ var codecs = map[string]kafka.Compression{
 }
 
 func connect(ctx context.Context) {
-	metadata := must(client.Metadata(ctx, &kafka.MetadataRequest{}))
-	same(1, len(metadata.Brokers))
-	same(1, metadata.Controller.ID)
-	check(metadata.ClusterID != "", "no cluster id")
+	metadata := Must(client.Metadata(ctx, &kafka.MetadataRequest{}))
+	Same(1, len(metadata.Brokers))
+	Same(1, metadata.Controller.ID)
+	Check(metadata.ClusterID != "", "no cluster id")
 }
 
 func createTopic(ctx context.Context) {
 	create(ctx, "created", 3, kafka.ConfigEntry{ConfigName: "retention.ms", ConfigValue: "60000"})
 	topic := describe(ctx, "created")
 	for _, partition := range topic.Partitions {
-		same(1, partition.Leader.ID)
+		Same(1, partition.Leader.ID)
 	}
-	same(3, len(topic.Partitions))
-	fails(kafka.TopicAlreadyExists, tryCreate(ctx, "created", 1))
+	Same(3, len(topic.Partitions))
+	Fails(kafka.TopicAlreadyExists, tryCreate(ctx, "created", 1))
 }
 
 // Keys, values and headers, empty and repeated ones; the library reads empty values as null.
@@ -110,13 +111,13 @@ func produce(ctx context.Context, name string, codec kafka.Compression) {
 	})
 
 	received := readAll(ctx, topic)
-	same(len(sent), len(received))
+	Same(len(sent), len(received))
 	byTime := func(a, b kafka.Message) int { return a.Time.Compare(b.Time) }
 	slices.SortFunc(received, byTime)
 	slices.SortFunc(acked, byTime)
 	for i, message := range received {
-		same(describeMessage(acked[i]), describeMessage(message))
-		same(string(sent[i].Value), string(message.Value))
+		Same(describeMessage(acked[i]), describeMessage(message))
+		Same(string(sent[i].Value), string(message.Value))
 	}
 }
 
@@ -134,75 +135,75 @@ func acks(ctx context.Context, name string, level kafka.RequiredAcks) {
 	acked := send(ctx, topic, 0, 100, func(writer *kafka.Writer) { writer.RequiredAcks = level })
 	if level != kafka.RequireNone {
 		for i, message := range acked {
-			same(int64(i), message.Offset)
+			Same(int64(i), message.Offset)
 		}
 	}
-	same(numbered(0, 100), values(consume(ctx, topic, 0, kafka.FirstOffset, 100)))
+	Same(Numbered(0, 100), values(consume(ctx, topic, 0, kafka.FirstOffset, 100)))
 }
 
 func consumeBeginning(ctx context.Context) {
 	topic := create(ctx, "consume-beginning", 1)
 	send(ctx, topic, 0, 50)
-	same(numbered(0, 50), values(consume(ctx, topic, 0, kafka.FirstOffset, 50)))
+	Same(Numbered(0, 50), values(consume(ctx, topic, 0, kafka.FirstOffset, 50)))
 }
 
 // A reader does not say when it has found the end; it is asked for here.
 func consumeEnd(ctx context.Context) {
 	topic := create(ctx, "consume-end", 1)
 	send(ctx, topic, 0, 50)
-	conn := must(kafka.DialLeader(ctx, "tcp", address.String(), topic, 0))
+	conn := Must(kafka.DialLeader(ctx, "tcp", address.String(), topic, 0))
 	defer conn.Close()
-	same(50, must(conn.Seek(0, kafka.SeekEnd)))
+	Same(50, Must(conn.Seek(0, kafka.SeekEnd)))
 	send(ctx, topic, 50, 60)
-	none(conn.SetReadDeadline(time.Now().Add(within)))
+	None(conn.SetReadDeadline(time.Now().Add(Within)))
 	var messages []kafka.Message
 	for range 10 {
-		messages = append(messages, must(conn.ReadMessage(1<<20)))
+		messages = append(messages, Must(conn.ReadMessage(1<<20)))
 	}
-	same(numbered(50, 60), values(messages))
+	Same(Numbered(50, 60), values(messages))
 }
 
 func consumeOffset(ctx context.Context) {
 	topic := create(ctx, "consume-offset", 1)
 	send(ctx, topic, 0, 50)
-	same(numbered(33, 50), values(consume(ctx, topic, 0, 33, 17)))
+	Same(Numbered(33, 50), values(consume(ctx, topic, 0, 33, 17)))
 }
 
 func consumeTimestamp(ctx context.Context) {
 	topic := create(ctx, "consume-timestamp", 1)
 	start := time.Now().UnixMilli() - 60_000
 	var messages []kafka.Message
-	for i, value := range numbered(0, 50) {
+	for i, value := range Numbered(0, 50) {
 		messages = append(messages, kafka.Message{Value: []byte(value), Time: time.UnixMilli(start + 100*int64(i))})
 	}
 	write(ctx, topic, messages)
-	conn := must(kafka.DialLeader(ctx, "tcp", address.String(), topic, 0))
+	conn := Must(kafka.DialLeader(ctx, "tcp", address.String(), topic, 0))
 	defer conn.Close()
-	offset := must(conn.ReadOffset(time.UnixMilli(start + 2_950)))
-	same(30, offset)
-	same(numbered(30, 50), values(consume(ctx, topic, 0, offset, 20)))
+	offset := Must(conn.ReadOffset(time.UnixMilli(start + 2_950)))
+	Same(30, offset)
+	Same(Numbered(30, 50), values(consume(ctx, topic, 0, offset, 20)))
 }
 
 func unknownTopic(ctx context.Context) {
-	deleted := must(client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{"unknown"}}))
-	fails(kafka.UnknownTopicOrPartition, deleted.Errors["unknown"])
+	deleted := Must(client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{"unknown"}}))
+	Fails(kafka.UnknownTopicOrPartition, deleted.Errors["unknown"])
 	writer := open("unknown")
 	defer writer.Close()
 	err := writer.WriteMessages(ctx, kafka.Message{Value: []byte("v0")})
-	fails(kafka.UnknownTopicOrPartition, err)
-	check(!exists(ctx, "unknown"), "the topic was created")
+	Fails(kafka.UnknownTopicOrPartition, err)
+	Check(!exists(ctx, "unknown"), "the topic was created")
 }
 
 func autoCreate(ctx context.Context) {
 	writer := open("auto-created")
 	defer writer.Close()
 	writer.AllowAutoTopicCreation = true
-	eventually(func() bool {
+	Eventually(func() bool {
 		err := writer.WriteMessages(ctx, kafka.Message{Value: []byte("v0")})
 		return !errors.Is(err, kafka.UnknownTopicOrPartition) && !errors.Is(err, kafka.LeaderNotAvailable)
 	}, "the topic made")
-	eventually(func() bool { return metadata(ctx, "auto-created").Error == nil }, "it in the metadata")
-	same(numbered(0, 1), values(readAll(ctx, "auto-created")))
+	Eventually(func() bool { return metadata(ctx, "auto-created").Error == nil }, "it in the metadata")
+	Same(Numbered(0, 1), values(readAll(ctx, "auto-created")))
 }
 
 func oversizeRecord(ctx context.Context) {
@@ -212,52 +213,52 @@ func oversizeRecord(ctx context.Context) {
 	defer writer.Close()
 	var refused kafka.WriteErrors
 	err := writer.WriteMessages(ctx, kafka.Message{Value: make([]byte, 20_000)})
-	check(errors.As(err, &refused), fmt.Sprint("expected a refusal, found ", err))
-	fails(kafka.MessageSizeTooLarge, refused[0])
+	Check(errors.As(err, &refused), fmt.Sprint("expected a refusal, found ", err))
+	Fails(kafka.MessageSizeTooLarge, refused[0])
 	send(ctx, topic, 1, 2)
-	same(numbered(0, 2), values(readAll(ctx, topic)))
+	Same(Numbered(0, 2), values(readAll(ctx, topic)))
 }
 
 func createPartitions(ctx context.Context) {
 	topic := create(ctx, "create-partitions", 1)
 	grow := func(count int32) error {
 		topics := []kafka.TopicPartitionsConfig{{Name: topic, Count: count}}
-		return must(client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{Topics: topics})).Errors[topic]
+		return Must(client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{Topics: topics})).Errors[topic]
 	}
-	none(grow(3))
-	eventually(func() bool { return len(describe(ctx, topic).Partitions) == 3 }, "three partitions")
+	None(grow(3))
+	Eventually(func() bool { return len(describe(ctx, topic).Partitions) == 3 }, "three partitions")
 	last := kafka.BalancerFunc(func(_ kafka.Message, partitions ...int) int { return slices.Max(partitions) })
 	acked := write(ctx, topic, []kafka.Message{{Value: []byte("v0")}}, func(w *kafka.Writer) { w.Balancer = last })
-	same("2/0", fmt.Sprintf("%d/%d", acked[0].Partition, acked[0].Offset))
-	fails(kafka.InvalidPartitionNumber, grow(2))
+	Same("2/0", fmt.Sprintf("%d/%d", acked[0].Partition, acked[0].Offset))
+	Fails(kafka.InvalidPartitionNumber, grow(2))
 }
 
 func deleteTopic(ctx context.Context) {
 	topic := create(ctx, "delete-topic", 1)
 	send(ctx, topic, 0, 10)
-	none(must(client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic}})).Errors[topic])
-	eventually(func() bool { return !exists(ctx, topic) }, "the topic gone")
+	None(Must(client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic}})).Errors[topic])
+	Eventually(func() bool { return !exists(ctx, topic) }, "the topic gone")
 	create(ctx, topic, 1)
 	send(ctx, topic, 90, 91)
-	same(numbered(90, 91), values(readAll(ctx, topic)))
+	Same(Numbered(90, 91), values(readAll(ctx, topic)))
 }
 
 func describeConfigs(ctx context.Context) {
 	topic := create(ctx, "describe-configs", 1, kafka.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: "12345"})
 	set := config(ctx, kafka.ResourceTypeTopic, topic, "max.message.bytes")
-	same("12345 1", fmt.Sprint(set.ConfigValue, " ", set.ConfigSource))
+	Same("12345 1", fmt.Sprint(set.ConfigValue, " ", set.ConfigSource))
 	untouched := config(ctx, kafka.ResourceTypeTopic, topic, "cleanup.policy")
-	same("delete 5", fmt.Sprint(untouched.ConfigValue, " ", untouched.ConfigSource))
+	Same("delete 5", fmt.Sprint(untouched.ConfigValue, " ", untouched.ConfigSource))
 	node := config(ctx, kafka.ResourceTypeBroker, "1", "node.id")
-	same("1", node.ConfigValue)
-	check(node.ReadOnly, "node.id can be altered")
+	Same("1", node.ConfigValue)
+	Check(node.ReadOnly, "node.id can be altered")
 }
 
 func alterConfigs(ctx context.Context) {
 	topic := create(ctx, "alter-configs", 1)
 	alter := func(name, value string, how kafka.ConfigOperation) error {
 		change := kafka.IncrementalAlterConfigsRequestConfig{Name: name, Value: value, ConfigOperation: how}
-		answer := must(client.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{
+		answer := Must(client.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{
 			Resources: []kafka.IncrementalAlterConfigsRequestResource{{
 				ResourceType: kafka.ResourceTypeTopic,
 				ResourceName: topic,
@@ -267,12 +268,12 @@ func alterConfigs(ctx context.Context) {
 		return answer.Resources[0].Error
 	}
 	retention := func() string { return config(ctx, kafka.ResourceTypeTopic, topic, "retention.ms").ConfigValue }
-	none(alter("retention.ms", "123456", kafka.ConfigOperationSet))
-	eventually(func() bool { return retention() == "123456" }, "the value set")
-	none(alter("retention.ms", "", kafka.ConfigOperationDelete))
-	eventually(func() bool { return retention() == "604800000" }, "the default")
-	fails(kafka.InvalidConfiguration, alter("retention.ms", "soon", kafka.ConfigOperationSet))
-	fails(kafka.InvalidConfiguration, alter("retentoin.ms", "1", kafka.ConfigOperationSet))
+	None(alter("retention.ms", "123456", kafka.ConfigOperationSet))
+	Eventually(func() bool { return retention() == "123456" }, "the value set")
+	None(alter("retention.ms", "", kafka.ConfigOperationDelete))
+	Eventually(func() bool { return retention() == "604800000" }, "the default")
+	Fails(kafka.InvalidConfiguration, alter("retention.ms", "soon", kafka.ConfigOperationSet))
+	Fails(kafka.InvalidConfiguration, alter("retentoin.ms", "1", kafka.ConfigOperationSet))
 }
 
 // A group that only ever commits: listed, described, read, reset and deleted.
@@ -282,40 +283,40 @@ func groupAdmin(ctx context.Context) {
 	commit := func(offset int64, metadata string) {
 		commits := []kafka.OffsetCommit{{Partition: 0, Offset: offset, Metadata: metadata}}
 		request := &kafka.OffsetCommitRequest{GroupID: group, GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: commits}}
-		none(must(client.OffsetCommit(ctx, request)).Topics[topic][0].Error)
+		None(Must(client.OffsetCommit(ctx, request)).Topics[topic][0].Error)
 	}
 	committed := func() string {
 		request := &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: {0}}}
 		var response *kafka.OffsetFetchResponse
-		eventually(func() bool {
-			response = must(client.OffsetFetch(ctx, request))
+		Eventually(func() bool {
+			response = Must(client.OffsetFetch(ctx, request))
 			return !errors.Is(response.Error, kafka.GroupCoordinatorNotAvailable) &&
 				!errors.Is(response.Error, kafka.NotCoordinatorForGroup)
 		}, "a coordinator")
-		none(response.Error)
-		check(len(response.Topics[topic]) == 1, fmt.Sprintf("no partition in %+v", response))
+		None(response.Error)
+		Check(len(response.Topics[topic]) == 1, fmt.Sprintf("no partition in %+v", response))
 		partition := response.Topics[topic][0]
-		none(partition.Error)
+		None(partition.Error)
 		return fmt.Sprintf("%d %s", partition.CommittedOffset, partition.Metadata)
 	}
 	listed := func() bool {
-		groups := must(client.ListGroups(ctx, &kafka.ListGroupsRequest{})).Groups
+		groups := Must(client.ListGroups(ctx, &kafka.ListGroupsRequest{})).Groups
 		return slices.ContainsFunc(groups, func(g kafka.ListGroupsResponseGroup) bool { return g.GroupID == group })
 	}
 	remove := func() error {
-		return must(client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}})).Errors[group]
+		return Must(client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}})).Errors[group]
 	}
-	same("-1 ", committed())
+	Same("-1 ", committed())
 	commit(20, "noted")
-	same("20 noted", committed())
-	check(listed(), "not listed")
-	described := must(client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}}))
-	same("Empty", described.Groups[0].GroupState)
+	Same("20 noted", committed())
+	Check(listed(), "not listed")
+	described := Must(client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}}))
+	Same("Empty", described.Groups[0].GroupState)
 	commit(5, "")
-	same("5 ", committed())
-	none(remove())
-	check(!listed(), "still listed")
-	fails(kafka.GroupIdNotFound, remove())
+	Same("5 ", committed())
+	None(remove())
+	Check(!listed(), "still listed")
+	Fails(kafka.GroupIdNotFound, remove())
 }
 
 // The ledger of the harness decides about this one. A record is sent once: without idempotence a
@@ -354,13 +355,13 @@ func interrupted(ctx context.Context, how string) {
 		close(underWay)
 	}()
 	fmt.Println(how)
-	same("done\n", must(stdin.ReadString('\n')))
+	Same("done\n", Must(Stdin.ReadString('\n')))
 	<-underWay
 	client.Transport = &kafka.Transport{}
-	eventually(func() bool { return leads(ctx, topic, 3) }, "the broker to lead again")
+	Eventually(func() bool { return leads(ctx, topic, 3) }, "the broker to lead again")
 	produce(1000, 1500)
 	settled.Wait()
-	none(writer.Close())
+	None(writer.Close())
 	for _, message := range readAll(ctx, topic) {
 		fmt.Printf("read %d %d %s\n", message.Partition, message.Offset, message.Value)
 	}
@@ -371,7 +372,7 @@ func interrupted(ctx context.Context, how string) {
 // in gives a scenario a context that ends with its time.
 func in(run func(context.Context)) func() {
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*within)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*Within)
 		defer cancel()
 		run(ctx)
 	}
@@ -380,13 +381,13 @@ func in(run func(context.Context)) func() {
 func tryCreate(ctx context.Context, topic string, partitions int, configs ...kafka.ConfigEntry) error {
 	config := kafka.TopicConfig{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: configs}
 	request := &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}}
-	return must(client.CreateTopics(ctx, request)).Errors[topic]
+	return Must(client.CreateTopics(ctx, request)).Errors[topic]
 }
 
 // create makes a topic and waits until its partitions are led.
 func create(ctx context.Context, topic string, partitions int, configs ...kafka.ConfigEntry) string {
-	none(tryCreate(ctx, topic, partitions, configs...))
-	eventually(func() bool {
+	None(tryCreate(ctx, topic, partitions, configs...))
+	Eventually(func() bool {
 		found := metadata(ctx, topic)
 		leaderless := func(p kafka.Partition) bool { return p.Leader.ID != 1 || p.Error != nil }
 		return found.Error == nil && !slices.ContainsFunc(found.Partitions, leaderless)
@@ -407,28 +408,28 @@ func leads(ctx context.Context, topic string, partitions int) bool {
 }
 
 func metadata(ctx context.Context, topic string) kafka.Topic {
-	return must(client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})).Topics[0]
+	return Must(client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})).Topics[0]
 }
 
 func describe(ctx context.Context, topic string) kafka.Topic {
 	found := metadata(ctx, topic)
-	none(found.Error)
+	None(found.Error)
 	return found
 }
 
 func exists(ctx context.Context, topic string) bool {
-	topics := must(client.Metadata(ctx, &kafka.MetadataRequest{})).Topics
+	topics := Must(client.Metadata(ctx, &kafka.MetadataRequest{})).Topics
 	return slices.ContainsFunc(topics, func(found kafka.Topic) bool { return found.Name == topic })
 }
 
 func config(ctx context.Context, kind kafka.ResourceType, name, key string) kafka.DescribeConfigResponseConfigEntry {
 	resource := kafka.DescribeConfigRequestResource{ResourceType: kind, ResourceName: name}
 	request := &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{resource}}
-	described := must(client.DescribeConfigs(ctx, request)).Resources[0]
-	none(described.Error)
+	described := Must(client.DescribeConfigs(ctx, request)).Resources[0]
+	None(described.Error)
 	found := func(entry kafka.DescribeConfigResponseConfigEntry) bool { return entry.ConfigName == key }
 	i := slices.IndexFunc(described.ConfigEntries, found)
-	check(i >= 0, "no config "+key)
+	Check(i >= 0, "no config "+key)
 	return described.ConfigEntries[i]
 }
 
@@ -458,14 +459,14 @@ func write(ctx context.Context, topic string, messages []kafka.Message, changes 
 	for _, change := range changes {
 		change(writer)
 	}
-	none(writer.WriteMessages(ctx, messages...))
-	none(writer.Close())
+	None(writer.WriteMessages(ctx, messages...))
+	None(writer.Close())
 	return acked
 }
 
 func send(ctx context.Context, topic string, from, to int, changes ...func(*kafka.Writer)) []kafka.Message {
 	var messages []kafka.Message
-	for _, value := range numbered(from, to) {
+	for _, value := range Numbered(from, to) {
 		messages = append(messages, kafka.Message{Key: []byte("k"), Value: []byte(value)})
 	}
 	return write(ctx, topic, messages, changes...)
@@ -475,10 +476,10 @@ func consume(ctx context.Context, topic string, partition int, offset int64, cou
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: []string{address.String()}, Topic: topic, Partition: partition, MaxWait: 200 * time.Millisecond})
 	defer reader.Close()
-	none(reader.SetOffset(offset))
+	None(reader.SetOffset(offset))
 	var messages []kafka.Message
 	for range count {
-		messages = append(messages, must(reader.ReadMessage(ctx)))
+		messages = append(messages, Must(reader.ReadMessage(ctx)))
 	}
 	return messages
 }
@@ -487,10 +488,10 @@ func consume(ctx context.Context, topic string, partition int, offset int64, cou
 func readAll(ctx context.Context, topic string) []kafka.Message {
 	var messages []kafka.Message
 	for _, partition := range describe(ctx, topic).Partitions {
-		conn := must(kafka.DialLeader(ctx, "tcp", address.String(), topic, partition.ID))
+		conn := Must(kafka.DialLeader(ctx, "tcp", address.String(), topic, partition.ID))
 		start, end, err := conn.ReadOffsets()
-		none(err)
-		none(conn.Close())
+		None(err)
+		None(conn.Close())
 		messages = append(messages, consume(ctx, topic, partition.ID, start, int(end-start))...)
 	}
 	return messages

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	. "ottla.tests/harness"
 )
 
 // member is a member of a consumer group, as tests/src/clients/groups/group.rs directs it.
 func member() {
-	session := time.Duration(must(strconv.Atoi(os.Getenv("MEMBER_SESSION_MS")))) * time.Millisecond
-	group := must(kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+	session := time.Duration(Must(strconv.Atoi(os.Getenv("MEMBER_SESSION_MS")))) * time.Millisecond
+	group := Must(kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                os.Getenv("MEMBER_GROUP"),
 		Brokers:           []string{address.String()},
 		Topics:            []string{os.Getenv("MEMBER_TOPIC")},
@@ -25,7 +26,7 @@ func member() {
 	}))
 	ctx, leave := context.WithCancel(context.Background())
 	go func() {
-		_, _ = stdin.ReadString('\n')
+		_, _ = Stdin.ReadString('\n')
 		leave()
 	}()
 	for {
@@ -43,7 +44,7 @@ func member() {
 			}
 		}
 	}
-	none(group.Close())
+	None(group.Close())
 }
 
 // own has one partition for as long as the generation lasts.
@@ -54,7 +55,7 @@ func own(ctx context.Context, generation *kafka.Generation, topic string, partit
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: []string{address.String()}, Topic: topic, Partition: partition.ID, MaxWait: 200 * time.Millisecond})
 	defer reader.Close()
-	none(reader.SetOffset(partition.Offset))
+	None(reader.SetOffset(partition.Offset))
 	for count := 1; ; count++ {
 		message, err := reader.ReadMessage(ctx)
 		if errors.Is(err, context.Canceled) {

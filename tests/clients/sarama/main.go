@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	. "ottla.tests/harness"
 )
 
 var brokers = []string{os.Getenv("BOOTSTRAP_SERVERS")}
@@ -19,34 +20,34 @@ func main() {
 		member()
 		return
 	}
-	fmt.Println("version", moduleVersion("github.com/IBM/sarama"))
-	scenario("connect", connect)
-	scenario("create-topic", createTopic)
+	fmt.Println("version", ModuleVersion("github.com/IBM/sarama"))
+	Scenario("connect", connect)
+	Scenario("create-topic", createTopic)
 	for name, codec := range codecs {
-		scenario("produce-"+name, func() { produce(name, codec) })
+		Scenario("produce-"+name, func() { produce(name, codec) })
 	}
-	scenario("acks-0", func() { acks("acks-0", sarama.NoResponse) })
-	scenario("acks-1", func() { acks("acks-1", sarama.WaitForLocal) })
-	scenario("acks-all", func() { acks("acks-all", sarama.WaitForAll) })
-	scenario("idempotence", idempotence)
-	scenario("consume-beginning", consumeBeginning)
-	scenario("consume-end", consumeEnd)
-	scenario("consume-offset", consumeOffset)
-	scenario("consume-timestamp", consumeTimestamp)
-	scenario("unknown-topic", unknownTopic)
-	scenario("auto-create", autoCreate)
-	scenario("oversize-record", oversizeRecord)
-	scenario("delete-records", deleteRecords)
-	scenario("create-partitions", createPartitions)
-	scenario("delete-topic", deleteTopic)
-	scenario("describe-configs", describeConfigs)
-	scenario("alter-configs", alterConfigs)
-	scenario("log-dirs", logDirs)
+	Scenario("acks-0", func() { acks("acks-0", sarama.NoResponse) })
+	Scenario("acks-1", func() { acks("acks-1", sarama.WaitForLocal) })
+	Scenario("acks-all", func() { acks("acks-all", sarama.WaitForAll) })
+	Scenario("idempotence", idempotence)
+	Scenario("consume-beginning", consumeBeginning)
+	Scenario("consume-end", consumeEnd)
+	Scenario("consume-offset", consumeOffset)
+	Scenario("consume-timestamp", consumeTimestamp)
+	Scenario("unknown-topic", unknownTopic)
+	Scenario("auto-create", autoCreate)
+	Scenario("oversize-record", oversizeRecord)
+	Scenario("delete-records", deleteRecords)
+	Scenario("create-partitions", createPartitions)
+	Scenario("delete-topic", deleteTopic)
+	Scenario("describe-configs", describeConfigs)
+	Scenario("alter-configs", alterConfigs)
+	Scenario("log-dirs", logDirs)
 	fmt.Println("n/a dump-log the library reads no files")
-	scenario("group-admin", groupAdmin)
+	Scenario("group-admin", groupAdmin)
 	fmt.Println("n/a group-pattern the library subscribes to names only")
-	scenario("restart", func() { interrupted("restart") })
-	scenario("kill", func() { interrupted("kill") })
+	Scenario("restart", func() { interrupted("restart") })
+	Scenario("kill", func() { interrupted("kill") })
 }
 
 var codecs = map[string]sarama.CompressionCodec{
@@ -61,11 +62,11 @@ func connect() {
 	admin := openAdmin()
 	defer admin.Close()
 	nodes, controller, err := admin.DescribeCluster()
-	none(err)
-	same(1, len(nodes))
-	same(1, controller)
+	None(err)
+	Same(1, len(nodes))
+	Same(1, controller)
 	request := sarama.NewMetadataRequest(sarama.MaxVersion, nil)
-	check(*must(must(admin.Controller()).GetMetadata(request)).ClusterID != "", "no cluster id")
+	Check(*Must(Must(admin.Controller()).GetMetadata(request)).ClusterID != "", "no cluster id")
 }
 
 func createTopic() {
@@ -74,11 +75,11 @@ func createTopic() {
 	create(admin, "created", 3, map[string]string{"retention.ms": "60000"})
 	topic := describe(admin, "created")
 	for _, partition := range topic.Partitions {
-		same(1, partition.Leader)
+		Same(1, partition.Leader)
 	}
-	same(3, len(topic.Partitions))
+	Same(3, len(topic.Partitions))
 	detail := &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}
-	fails(sarama.ErrTopicAlreadyExists, admin.CreateTopic("created", detail, false))
+	Fails(sarama.ErrTopicAlreadyExists, admin.CreateTopic("created", detail, false))
 }
 
 // Keys, values and headers of every kind, null and empty and repeated ones included.
@@ -110,14 +111,14 @@ func produce(name string, codec sarama.CompressionCodec) {
 		config.Producer.Flush.Frequency = 20 * time.Millisecond
 	})
 	defer producer.Close()
-	none(producer.SendMessages(sent))
+	None(producer.SendMessages(sent))
 
 	received := readAll(topic)
-	same(len(sent), len(received))
+	Same(len(sent), len(received))
 	byTime := func(a, b *sarama.ConsumerMessage) int { return a.Timestamp.Compare(b.Timestamp) }
 	slices.SortFunc(received, byTime)
 	for i, message := range received {
-		same(describeSent(sent[i]), describeReceived(message))
+		Same(describeSent(sent[i]), describeReceived(message))
 	}
 }
 
@@ -126,7 +127,7 @@ func describeSent(m *sarama.ProducerMessage) string {
 	if m.Value == nil {
 		text += " null"
 	} else {
-		text += " " + string(must(m.Value.Encode()))
+		text += " " + string(Must(m.Value.Encode()))
 	}
 	for _, header := range m.Headers {
 		text += fmt.Sprintf(" %s=%q null=%v", header.Key, header.Value, header.Value == nil)
@@ -155,10 +156,10 @@ func acks(name string, level sarama.RequiredAcks) {
 	offsets := send(topic, 0, 100, func(config *sarama.Config) { config.Producer.RequiredAcks = level })
 	if level != sarama.NoResponse {
 		for i, offset := range offsets {
-			same(int64(i), offset)
+			Same(int64(i), offset)
 		}
 	}
-	same(numbered(0, 100), values(consume(topic, sarama.OffsetOldest, 100)))
+	Same(Numbered(0, 100), values(consume(topic, sarama.OffsetOldest, 100)))
 }
 
 // The library keeps one request in flight when it is idempotent.
@@ -171,9 +172,9 @@ func idempotence() {
 		config.Producer.Flush.MaxMessages = 10
 	}
 	for i, offset := range send(topic, 0, 2000, small) {
-		same(int64(i), offset)
+		Same(int64(i), offset)
 	}
-	same(numbered(0, 2000), values(readAll(topic)))
+	Same(Numbered(0, 2000), values(readAll(topic)))
 }
 
 func consumeBeginning() {
@@ -181,7 +182,7 @@ func consumeBeginning() {
 	defer admin.Close()
 	topic := create(admin, "consume-beginning", 1, nil)
 	send(topic, 0, 50)
-	same(numbered(0, 50), values(consume(topic, sarama.OffsetOldest, 50)))
+	Same(Numbered(0, 50), values(consume(topic, sarama.OffsetOldest, 50)))
 }
 
 func consumeEnd() {
@@ -189,12 +190,12 @@ func consumeEnd() {
 	defer admin.Close()
 	topic := create(admin, "consume-end", 1, nil)
 	send(topic, 0, 50)
-	consumer := must(sarama.NewConsumer(brokers, settings()))
+	consumer := Must(sarama.NewConsumer(brokers, settings()))
 	defer consumer.Close()
-	partition := must(consumer.ConsumePartition(topic, 0, sarama.OffsetNewest))
+	partition := Must(consumer.ConsumePartition(topic, 0, sarama.OffsetNewest))
 	defer partition.Close()
 	send(topic, 50, 60)
-	same(numbered(50, 60), values(take(partition, 10)))
+	Same(Numbered(50, 60), values(take(partition, 10)))
 }
 
 func consumeOffset() {
@@ -202,7 +203,7 @@ func consumeOffset() {
 	defer admin.Close()
 	topic := create(admin, "consume-offset", 1, nil)
 	send(topic, 0, 50)
-	same(numbered(33, 50), values(consume(topic, 33, 17)))
+	Same(Numbered(33, 50), values(consume(topic, 33, 17)))
 }
 
 func consumeTimestamp() {
@@ -213,35 +214,35 @@ func consumeTimestamp() {
 	producer := openProducer()
 	defer producer.Close()
 	var messages []*sarama.ProducerMessage
-	for i, value := range numbered(0, 50) {
+	for i, value := range Numbered(0, 50) {
 		at := time.UnixMilli(start + 100*int64(i))
 		message := &sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder(value), Timestamp: at}
 		messages = append(messages, message)
 	}
-	none(producer.SendMessages(messages))
-	client := must(sarama.NewClient(brokers, settings()))
+	None(producer.SendMessages(messages))
+	client := Must(sarama.NewClient(brokers, settings()))
 	defer client.Close()
-	offset := must(client.GetOffset(topic, 0, start+2_950))
-	same(30, offset)
-	same(numbered(30, 50), values(consume(topic, offset, 20)))
+	offset := Must(client.GetOffset(topic, 0, start+2_950))
+	Same(30, offset)
+	Same(Numbered(30, 50), values(consume(topic, offset, 20)))
 }
 
 func unknownTopic() {
 	admin := openAdmin()
 	defer admin.Close()
-	fails(sarama.ErrUnknownTopicOrPartition, admin.DeleteTopic("unknown"))
-	same(sarama.ErrUnknownTopicOrPartition, must(admin.DescribeTopics([]string{"unknown"}))[0].Err)
-	consumer := must(sarama.NewConsumer(brokers, settings()))
+	Fails(sarama.ErrUnknownTopicOrPartition, admin.DeleteTopic("unknown"))
+	Same(sarama.ErrUnknownTopicOrPartition, Must(admin.DescribeTopics([]string{"unknown"}))[0].Err)
+	consumer := Must(sarama.NewConsumer(brokers, settings()))
 	defer consumer.Close()
 	_, err := consumer.ConsumePartition("unknown", 0, sarama.OffsetOldest)
-	fails(sarama.ErrUnknownTopicOrPartition, err)
-	_, found := must(admin.ListTopics())["unknown"]
-	check(!found, "the topic was created")
+	Fails(sarama.ErrUnknownTopicOrPartition, err)
+	_, found := Must(admin.ListTopics())["unknown"]
+	Check(!found, "the topic was created")
 }
 
 func autoCreate() {
 	send("auto-created", 0, 1, func(config *sarama.Config) { config.Metadata.AllowAutoTopicCreation = true })
-	same(numbered(0, 1), values(readAll("auto-created")))
+	Same(Numbered(0, 1), values(readAll("auto-created")))
 }
 
 func oversizeRecord() {
@@ -254,12 +255,12 @@ func oversizeRecord() {
 		message := &sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder(value)}
 		_, _, err := producer.SendMessage(message)
 		if i == 1 {
-			fails(sarama.ErrMessageSizeTooLarge, err)
+			Fails(sarama.ErrMessageSizeTooLarge, err)
 		} else {
-			none(err)
+			None(err)
 		}
 	}
-	same(numbered(0, 2), values(readAll(topic)))
+	Same(Numbered(0, 2), values(readAll(topic)))
 }
 
 func deleteRecords() {
@@ -267,32 +268,32 @@ func deleteRecords() {
 	defer admin.Close()
 	topic := create(admin, "delete-records", 1, nil)
 	send(topic, 0, 50)
-	none(admin.DeleteRecords(topic, map[int32]int64{0: 20}))
-	same(numbered(20, 50), values(readAll(topic)))
-	consumer := must(sarama.NewConsumer(brokers, settings()))
+	None(admin.DeleteRecords(topic, map[int32]int64{0: 20}))
+	Same(Numbered(20, 50), values(readAll(topic)))
+	consumer := Must(sarama.NewConsumer(brokers, settings()))
 	defer consumer.Close()
 	_, err := consumer.ConsumePartition(topic, 0, 10)
-	fails(sarama.ErrOffsetOutOfRange, err)
+	Fails(sarama.ErrOffsetOutOfRange, err)
 }
 
 func createPartitions() {
 	admin := openAdmin()
 	defer admin.Close()
 	topic := create(admin, "create-partitions", 1, nil)
-	none(admin.CreatePartitions(topic, 3, nil, false))
-	eventually(func() bool { return len(describe(admin, topic).Partitions) == 3 }, "three partitions")
+	None(admin.CreatePartitions(topic, 3, nil, false))
+	Eventually(func() bool { return len(describe(admin, topic).Partitions) == 3 }, "three partitions")
 	producer := openProducer(func(config *sarama.Config) {
 		config.Producer.Partitioner = sarama.NewManualPartitioner
 	})
 	defer producer.Close()
 	message := &sarama.ProducerMessage{Topic: topic, Partition: 2, Value: sarama.StringEncoder("v0")}
 	partition, offset, err := producer.SendMessage(message)
-	none(err)
-	same("2/0", fmt.Sprintf("%d/%d", partition, offset))
+	None(err)
+	Same("2/0", fmt.Sprintf("%d/%d", partition, offset))
 	err = admin.CreatePartitions(topic, 2, nil, false)
 	var refused *sarama.TopicPartitionError
-	check(errors.As(err, &refused), fmt.Sprint("expected a refusal, found ", err))
-	same(sarama.ErrInvalidPartitions, refused.Err)
+	Check(errors.As(err, &refused), fmt.Sprint("expected a refusal, found ", err))
+	Same(sarama.ErrInvalidPartitions, refused.Err)
 }
 
 func deleteTopic() {
@@ -301,15 +302,15 @@ func deleteTopic() {
 	topic := create(admin, "delete-topic", 1, nil)
 	send(topic, 0, 10)
 	first := describe(admin, topic).Uuid
-	none(admin.DeleteTopic(topic))
-	eventually(func() bool {
-		_, found := must(admin.ListTopics())[topic]
+	None(admin.DeleteTopic(topic))
+	Eventually(func() bool {
+		_, found := Must(admin.ListTopics())[topic]
 		return !found
 	}, "the topic gone")
 	create(admin, topic, 1, nil)
-	check(describe(admin, topic).Uuid != first, "the same topic id again")
+	Check(describe(admin, topic).Uuid != first, "the same topic id again")
 	send(topic, 90, 91)
-	same(numbered(90, 91), values(readAll(topic)))
+	Same(Numbered(90, 91), values(readAll(topic)))
 }
 
 func describeConfigs() {
@@ -317,12 +318,12 @@ func describeConfigs() {
 	defer admin.Close()
 	topic := create(admin, "describe-configs", 1, map[string]string{"max.message.bytes": "12345"})
 	set := config(admin, sarama.TopicResource, topic, "max.message.bytes")
-	same("12345 Topic", set.Value+" "+set.Source.String())
+	Same("12345 Topic", set.Value+" "+set.Source.String())
 	untouched := config(admin, sarama.TopicResource, topic, "cleanup.policy")
-	same("delete Default", untouched.Value+" "+untouched.Source.String())
+	Same("delete Default", untouched.Value+" "+untouched.Source.String())
 	node := config(admin, sarama.BrokerResource, "1", "node.id")
-	same("1", node.Value)
-	check(node.ReadOnly, "node.id can be altered")
+	Same("1", node.Value)
+	Check(node.ReadOnly, "node.id can be altered")
 }
 
 func alterConfigs() {
@@ -336,12 +337,12 @@ func alterConfigs() {
 		return admin.IncrementalAlterConfig(sarama.TopicResource, topic, entries, false)
 	}
 	retention := func() string { return config(admin, sarama.TopicResource, topic, "retention.ms").Value }
-	none(alter("retention.ms", "123456", set))
-	eventually(func() bool { return retention() == "123456" }, "the value set")
-	none(alter("retention.ms", "", remove))
-	eventually(func() bool { return retention() == "604800000" }, "the default")
-	fails(sarama.ErrInvalidConfig, alter("retention.ms", "soon", set))
-	fails(sarama.ErrInvalidConfig, alter("retentoin.ms", "1", set))
+	None(alter("retention.ms", "123456", set))
+	Eventually(func() bool { return retention() == "123456" }, "the value set")
+	None(alter("retention.ms", "", remove))
+	Eventually(func() bool { return retention() == "604800000" }, "the default")
+	Fails(sarama.ErrInvalidConfig, alter("retention.ms", "soon", set))
+	Fails(sarama.ErrInvalidConfig, alter("retentoin.ms", "1", set))
 }
 
 func logDirs() {
@@ -349,11 +350,11 @@ func logDirs() {
 	defer admin.Close()
 	topic := create(admin, "log-dirs", 1, nil)
 	send(topic, 0, 50)
-	dirs := must(admin.DescribeLogDirs([]int32{1}))[1]
-	same(1, len(dirs))
+	dirs := Must(admin.DescribeLogDirs([]int32{1}))[1]
+	Same(1, len(dirs))
 	for _, described := range dirs[0].Topics {
 		if described.Topic == topic {
-			check(described.Partitions[0].Size > 0, "no bytes in the partition")
+			Check(described.Partitions[0].Size > 0, "no bytes in the partition")
 			return
 		}
 	}
@@ -368,25 +369,25 @@ func groupAdmin() {
 	send(topic, 0, 50)
 	commit := func(offset int64, metadata string) {
 		offsets := map[string]map[int32]sarama.OffsetAndMetadata{topic: {0: {Offset: offset, Metadata: metadata}}}
-		must(admin.AlterConsumerGroupOffsets(group, offsets, nil))
+		Must(admin.AlterConsumerGroupOffsets(group, offsets, nil))
 	}
 	committed := func() string {
-		block := must(admin.ListConsumerGroupOffsets(group, nil)).GetBlock(topic, 0)
+		block := Must(admin.ListConsumerGroupOffsets(group, nil)).GetBlock(topic, 0)
 		return fmt.Sprintf("%d %s", block.Offset, block.Metadata)
 	}
 	listed := func() bool {
-		_, found := must(admin.ListConsumerGroups())[group]
+		_, found := Must(admin.ListConsumerGroups())[group]
 		return found
 	}
 	commit(20, "noted")
-	same("20 noted", committed())
-	check(listed(), "not listed")
-	same("Empty", must(admin.DescribeConsumerGroups([]string{group}))[0].State)
+	Same("20 noted", committed())
+	Check(listed(), "not listed")
+	Same("Empty", Must(admin.DescribeConsumerGroups([]string{group}))[0].State)
 	commit(5, "")
-	same("5 ", committed())
-	none(admin.DeleteConsumerGroup(group))
-	check(!listed(), "still listed")
-	fails(sarama.ErrGroupIDNotFound, admin.DeleteConsumerGroup(group))
+	Same("5 ", committed())
+	None(admin.DeleteConsumerGroup(group))
+	Check(!listed(), "still listed")
+	Fails(sarama.ErrGroupIDNotFound, admin.DeleteConsumerGroup(group))
 }
 
 // The ledger of the harness decides about this one.
@@ -400,11 +401,11 @@ func interrupted(how string) {
 	config.Producer.Retry.Max = 1000
 	config.Metadata.Retry.Max = 1000 // or it gives records up while the broker is away
 	config.Producer.Return.Successes = true
-	producer := must(sarama.NewAsyncProducer(brokers, config))
+	producer := Must(sarama.NewAsyncProducer(brokers, config))
 	settled := make(chan struct{}, 1500)
 	go func() {
 		for message := range producer.Successes() {
-			value := must(message.Value.Encode())
+			value := Must(message.Value.Encode())
 			fmt.Printf("acked %d %d %s\n", message.Partition, message.Offset, value)
 			settled <- struct{}{}
 		}
@@ -423,7 +424,7 @@ func interrupted(how string) {
 		}
 	}
 	wait := func(count int) {
-		timeout := time.After(2 * within)
+		timeout := time.After(2 * Within)
 		for range count {
 			select {
 			case <-settled:
@@ -436,10 +437,10 @@ func interrupted(how string) {
 	wait(500)
 	go produce(500, 1000)
 	fmt.Println(how)
-	same("done\n", must(stdin.ReadString('\n')))
+	Same("done\n", Must(Stdin.ReadString('\n')))
 	produce(1000, 1500)
 	wait(1000)
-	none(producer.Close())
+	None(producer.Close())
 	for _, message := range readAll(topic) {
 		fmt.Printf("read %d %d %s\n", message.Partition, message.Offset, message.Value)
 	}
@@ -461,7 +462,7 @@ func idempotent(config *sarama.Config) {
 }
 
 func openAdmin() sarama.ClusterAdmin {
-	return must(sarama.NewClusterAdmin(brokers, settings()))
+	return Must(sarama.NewClusterAdmin(brokers, settings()))
 }
 
 func openProducer(changes ...func(*sarama.Config)) sarama.SyncProducer {
@@ -470,7 +471,7 @@ func openProducer(changes ...func(*sarama.Config)) sarama.SyncProducer {
 	for _, change := range changes {
 		change(config)
 	}
-	return must(sarama.NewSyncProducer(brokers, config))
+	return Must(sarama.NewSyncProducer(brokers, config))
 }
 
 // create makes a topic and waits until its partitions are led.
@@ -480,9 +481,9 @@ func create(admin sarama.ClusterAdmin, topic string, partitions int32, configs m
 		entries[key] = &value
 	}
 	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: entries}
-	none(admin.CreateTopic(topic, detail, false))
-	eventually(func() bool {
-		described := must(admin.DescribeTopics([]string{topic}))[0]
+	None(admin.CreateTopic(topic, detail, false))
+	Eventually(func() bool {
+		described := Must(admin.DescribeTopics([]string{topic}))[0]
 		leaderless := func(p *sarama.PartitionMetadata) bool { return p.Leader != 1 }
 		return described.Err == sarama.ErrNoError && !slices.ContainsFunc(described.Partitions, leaderless)
 	}, "a leader for each partition")
@@ -490,15 +491,15 @@ func create(admin sarama.ClusterAdmin, topic string, partitions int32, configs m
 }
 
 func describe(admin sarama.ClusterAdmin, topic string) *sarama.TopicMetadata {
-	described := must(admin.DescribeTopics([]string{topic}))[0]
-	same(sarama.ErrNoError, described.Err)
+	described := Must(admin.DescribeTopics([]string{topic}))[0]
+	Same(sarama.ErrNoError, described.Err)
 	return described
 }
 
 func config(admin sarama.ClusterAdmin, kind sarama.ConfigResourceType, name, key string) sarama.ConfigEntry {
-	entries := must(admin.DescribeConfig(sarama.ConfigResource{Type: kind, Name: name}))
+	entries := Must(admin.DescribeConfig(sarama.ConfigResource{Type: kind, Name: name}))
 	i := slices.IndexFunc(entries, func(entry sarama.ConfigEntry) bool { return entry.Name == key })
-	check(i >= 0, "no config "+key)
+	Check(i >= 0, "no config "+key)
 	return entries[i]
 }
 
@@ -507,12 +508,12 @@ func send(topic string, from, to int, changes ...func(*sarama.Config)) []int64 {
 	producer := openProducer(changes...)
 	defer producer.Close()
 	var messages []*sarama.ProducerMessage
-	for _, value := range numbered(from, to) {
+	for _, value := range Numbered(from, to) {
 		message := &sarama.ProducerMessage{
 			Topic: topic, Key: sarama.StringEncoder("k"), Value: sarama.StringEncoder(value)}
 		messages = append(messages, message)
 	}
-	none(producer.SendMessages(messages))
+	None(producer.SendMessages(messages))
 	var offsets []int64
 	for _, message := range messages {
 		offsets = append(offsets, message.Offset)
@@ -521,16 +522,16 @@ func send(topic string, from, to int, changes ...func(*sarama.Config)) []int64 {
 }
 
 func consume(topic string, offset int64, count int) []*sarama.ConsumerMessage {
-	consumer := must(sarama.NewConsumer(brokers, settings()))
+	consumer := Must(sarama.NewConsumer(brokers, settings()))
 	defer consumer.Close()
-	partition := must(consumer.ConsumePartition(topic, 0, offset))
+	partition := Must(consumer.ConsumePartition(topic, 0, offset))
 	defer partition.Close()
 	return take(partition, count)
 }
 
 func take(partition sarama.PartitionConsumer, count int) []*sarama.ConsumerMessage {
 	var messages []*sarama.ConsumerMessage
-	timeout := time.After(within)
+	timeout := time.After(Within)
 	for len(messages) < count {
 		select {
 		case message := <-partition.Messages():
@@ -544,18 +545,18 @@ func take(partition sarama.PartitionConsumer, count int) []*sarama.ConsumerMessa
 
 // readAll reads everything between beginning and end of all partitions.
 func readAll(topic string) []*sarama.ConsumerMessage {
-	client := must(sarama.NewClient(brokers, settings()))
+	client := Must(sarama.NewClient(brokers, settings()))
 	defer client.Close()
-	consumer := must(sarama.NewConsumerFromClient(client))
+	consumer := Must(sarama.NewConsumerFromClient(client))
 	defer consumer.Close()
 	var messages []*sarama.ConsumerMessage
-	for _, partition := range must(client.Partitions(topic)) {
-		start := must(client.GetOffset(topic, partition, sarama.OffsetOldest))
-		end := must(client.GetOffset(topic, partition, sarama.OffsetNewest))
+	for _, partition := range Must(client.Partitions(topic)) {
+		start := Must(client.GetOffset(topic, partition, sarama.OffsetOldest))
+		end := Must(client.GetOffset(topic, partition, sarama.OffsetNewest))
 		if start < end {
-			reader := must(consumer.ConsumePartition(topic, partition, start))
+			reader := Must(consumer.ConsumePartition(topic, partition, start))
 			messages = append(messages, take(reader, int(end-start))...)
-			none(reader.Close())
+			None(reader.Close())
 		}
 	}
 	return messages

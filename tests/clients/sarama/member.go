@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	. "ottla.tests/harness"
 )
 
 // member is a member of a consumer group, as tests/src/clients/groups/group.rs directs it.
 func member() {
-	session := time.Duration(must(strconv.Atoi(os.Getenv("MEMBER_SESSION_MS")))) * time.Millisecond
+	session := time.Duration(Must(strconv.Atoi(os.Getenv("MEMBER_SESSION_MS")))) * time.Millisecond
 	config := settings()
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Enable = false
@@ -23,10 +24,10 @@ func member() {
 		cooperative := sarama.NewBalanceStrategyCooperativeSticky()
 		config.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{cooperative}
 	}
-	group := must(sarama.NewConsumerGroup(brokers, os.Getenv("MEMBER_GROUP"), config))
+	group := Must(sarama.NewConsumerGroup(brokers, os.Getenv("MEMBER_GROUP"), config))
 	ctx, leave := context.WithCancel(context.Background())
 	go func() {
-		_, _ = stdin.ReadString('\n')
+		_, _ = Stdin.ReadString('\n')
 		leave()
 	}()
 	for ctx.Err() == nil {
@@ -36,7 +37,7 @@ func member() {
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
-	none(group.Close())
+	None(group.Close())
 }
 
 type handler struct{}

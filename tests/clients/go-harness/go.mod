@@ -1,0 +1,3 @@
+module ottla.tests/harness
+
+go 1.26.0
