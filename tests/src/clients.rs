@@ -4,6 +4,7 @@
 //! connect (`BOOTSTRAP_SERVERS`) and talks to the harness in lines, on its standard output and
 //! input; [`script`] explains them.
 
+pub mod applications;
 pub mod client;
 pub mod groups;
 pub mod ledger;
@@ -14,8 +15,11 @@ pub mod script;
 pub use client::{CLIENTS, Client};
 pub use script::{Outcome, Verdict};
 
-/// What every client does: the name that a runner reports, and what it means.
-pub const SCENARIOS: [(&str, &str); 34] = [
+/// The name that a runner reports, and what happens.
+pub type Scenario = (&'static str, &'static str);
+
+/// What every client does.
+pub const SCENARIOS: [Scenario; 34] = [
     ("connect", "bootstrap, see one broker and the cluster id"),
     (
         "create-topic",

@@ -14,8 +14,11 @@ use std::{
 
 use crate::Error;
 
-/// The Apache Kafka that answers are compared with, and whose command-line tools are run.
+/// The Apache Kafka that answers are compared with, and whose tools, Connect and Streams are run.
 pub const KAFKA_VERSION: &str = "4.3.1";
+
+/// The Spring Boot of the service.
+pub const SPRING_VERSION: &str = "4.0.0";
 
 /// The repository's root.
 pub fn repository() -> PathBuf {
@@ -38,28 +41,24 @@ pub fn kafka() -> Result<PathBuf, Error> {
     jars("kafka-tools", KAFKA_VERSION)
 }
 
-/// The folder with the jars of one version of `kafka-clients`.
-///
-/// # Errors
-/// When Java or Maven is not there, or Maven fails.
-pub fn kafka_clients(version: &str) -> Result<PathBuf, Error> {
-    jars("java", version)
-}
-
-/// The class path with the Java runner, compiled against one version of `kafka-clients`.
+/// The class path with a runner in Java, compiled against one version of what its `pom.xml` names.
 ///
 /// # Errors
 /// When Java or Maven is not there, or one of them fails.
-pub fn java(version: &str) -> Result<OsString, Error> {
-    let jars = kafka_clients(version)?.join("*");
-    let source = client_source("java");
-    let mut files = files(&source)?;
-    files.retain(|file| {
+pub fn java(runner: &str, version: &str) -> Result<OsString, Error> {
+    let jars = jars(runner, version)?.join("*");
+    let source = client_source(runner);
+    let folders = [source.clone(), source.join("service"), client_source("jvm")];
+    let mut sources = Vec::new();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        sources.extend(files(folder)?);
+    }
+    sources.retain(|file| {
         file.extension()
             .is_some_and(|extension| extension == "java")
     });
-    let target = folder(&format!("java-{version}-classes"));
-    once(&target, &paths(&files), version, || {
+    let target = folder(&format!("{runner}-{version}-classes"));
+    once(&target, &paths(&sources), version, || {
         let hint = "install a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)";
         let javac = need("javac", hint)?;
         run(Command::new(javac)
@@ -67,7 +66,7 @@ pub fn java(version: &str) -> Result<OsString, Error> {
             .arg(&jars)
             .arg("-d")
             .arg(&target)
-            .args(&files))
+            .args(&sources))
     })?;
     env::join_paths([target, jars]).map_err(|error| Error::failed(error.to_string()))
 }
@@ -85,7 +84,7 @@ fn jars(source: &str, version: &str) -> Result<PathBuf, Error> {
             .args(["--quiet", "--batch-mode", "--file"])
             .arg(&pom)
             .arg("dependency:copy-dependencies")
-            .arg(format!("-Dkafka.version={version}"))
+            .arg(format!("-Dpinned.version={version}"))
             .arg(format!("-DoutputDirectory={}", target.display())))
     })?;
     Ok(target)
@@ -120,7 +119,8 @@ pub fn go(runner: &str) -> Result<PathBuf, Error> {
     let source = client_source(runner);
     let target = folder(runner);
     let binary = target.join("scenarios");
-    once(&target, &paths(&files(&source)?), "", || {
+    let inputs = [files(&source)?, files(&client_source("go-harness"))?].concat();
+    once(&target, &paths(&inputs), "", || {
         let go = need("go", "install Go, 1.26 or newer")?;
         run(Command::new(go)
             .current_dir(&source)

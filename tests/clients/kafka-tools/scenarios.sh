@@ -185,28 +185,51 @@ dump_log() {
   grep -q 'producerId: ' "$work/dump" || fail "no producer state in the snapshot"
 }
 
-# A group of the console consumer: listed, described, its offsets reset, also as those of a
-# Streams application, and deleted.
+# A group of the console consumer: listed, described, its offsets reset, deleted.
 group_admin() {
   local group="--group group-admin"
   seq 50 | producer --topic group-admin || fail "produce failed"
   same "$(seq 20)" "$(kafka consumer.ConsoleConsumer --topic group-admin $group \
     --command-property auto.offset.reset=earliest --max-messages 20 --timeout-ms 30000)"
   groups --list | grep -q -x group-admin || fail "not listed"
-  same 20 "$(committed)"
+  same 20 "$(committed group-admin)"
   groups --reset-offsets $group --topic group-admin --to-offset 5 --execute > "$work/out" \
     || fail "$(cat "$work/out")"
-  same 5 "$(committed)"
-  kafka StreamsResetter --application-id group-admin --input-topics group-admin > "$work/out" 2>&1 \
-    || fail "$(cat "$work/out")"
-  same 0 "$(committed)"
+  same 5 "$(committed group-admin)"
   groups --delete $group > "$work/out" || fail "$(cat "$work/out")"
   groups --list | grep -q -x group-admin && fail "still listed"
   refused GroupIdNotFoundException groups --delete $group
 }
 
 groups() { kafka consumer.group.ConsumerGroupCommand "$@"; }
-committed() { groups --describe --group group-admin 2> /dev/null | awk '$2 == "group-admin" { print $4 }'; }
+committed() { groups --describe --group "$1" 2> /dev/null | awk '$1 == "'"$1"'" { print $4 }'; }
+
+elect_leaders() {
+  topics --create --topic elect-leaders --partitions 2 > /dev/null
+  for type in preferred unclean; do
+    kafka LeaderElectionCommand --election-type "$type" --topic elect-leaders --partition 1 \
+      > "$work/out" 2>&1 || fail "$(cat "$work/out")"
+    same 'Valid replica already elected for partitions elect-leaders-1' "$(cat "$work/out")"
+  done
+  refused UnknownTopicOrPartition kafka LeaderElectionCommand --election-type preferred \
+    --topic unknown --partition 0
+}
+
+# The offsets of a group as those of a Streams application, and topics with names of its internal
+# ones.
+streams_reset() {
+  local app=streams-reset
+  seq 20 | producer --topic "$app" || fail "produce failed"
+  same "$(seq 20)" "$(kafka consumer.ConsoleConsumer --topic "$app" --group "$app" \
+    --command-property auto.offset.reset=earliest --max-messages 20 --timeout-ms 30000)"
+  same 20 "$(committed "$app")"
+  topics --create --topic "$app-words-repartition" > /dev/null
+  topics --create --topic "$app-store-changelog" > /dev/null
+  kafka StreamsResetter --application-id "$app" --input-topics "$app" --force > "$work/out" 2>&1 \
+    || fail "$(cat "$work/out")"
+  same 0 "$(committed "$app")"
+  wait_for eval "[ \"\$(topics --list | grep $app)\" = $app ]"
+}
 
 # A member of a consumer group, as tests/src/clients/groups/group.rs directs it. The tool takes
 # this process over, so that killing it kills the member.
@@ -307,3 +330,5 @@ scenario group-admin group_admin
 echo "n/a group-pattern the tools that tell what they are assigned take no pattern"
 scenario restart interrupted restart
 scenario kill interrupted kill
+scenario elect-leaders elect_leaders
+scenario streams-reset streams_reset

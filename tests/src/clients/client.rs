@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, process::Command};
 
-use super::{Outcome, script};
+use super::{Outcome, SCENARIOS, Scenario, applications, script};
 use crate::{
     Error,
     broker::{Broker, Kind},
@@ -16,19 +16,26 @@ pub struct Client {
     pub name: &'static str,
     /// What it is, for the report.
     pub title: &'static str,
+    /// Whether it runs the list that all client libraries run.
+    pub is_library: bool,
+    /// Scenarios of its own.
+    pub own: &'static [Scenario],
     command: fn(&Self) -> Result<Command, Error>,
 }
 
 /// All clients, in the order of the report.
-pub const CLIENTS: [Client; 13] = [
+pub const CLIENTS: [Client; 17] = [
     new("java-4.4.0", "Java kafka-clients 4.4.0", java),
     new("java-4.3.1", "Java kafka-clients 4.3.1", java),
     new("java-3.9.1", "Java kafka-clients 3.9.1", java),
-    new(
-        "kafka-tools",
-        "Apache Kafka's command-line tools",
-        kafka_tools,
-    ),
+    Client {
+        own: &applications::TOOLS,
+        ..new(
+            "kafka-tools",
+            "Apache Kafka's command-line tools",
+            kafka_tools,
+        )
+    },
     new("python", "Python confluent-kafka", python),
     new("kafka-python", "Python kafka-python", python),
     new("aiokafka", "Python aiokafka", python),
@@ -37,7 +44,21 @@ pub const CLIENTS: [Client; 13] = [
     new("sarama", "Go sarama", go),
     new("kafka-go", "Go segmentio/kafka-go", go),
     new("kafkajs", "Node KafkaJS", node),
+    new("platformatic", "Node @platformatic/kafka", node),
     new("rskafka", "Rust rskafka", rust),
+    application(
+        "connect",
+        "Kafka Connect, file source and sink",
+        connect,
+        &applications::CONNECT,
+    ),
+    application("streams", "Kafka Streams", streams, &applications::STREAMS),
+    application(
+        "spring-kafka",
+        "Spring Boot with spring-kafka",
+        spring,
+        &applications::SPRING,
+    ),
 ];
 
 /// Broker settings of a client run: Kafka's defaults, but internal topics stay small, and a member
@@ -55,6 +76,23 @@ const fn new(
     Client {
         name,
         title,
+        is_library: true,
+        own: &[],
+        command,
+    }
+}
+
+const fn application(
+    name: &'static str,
+    title: &'static str,
+    command: fn(&Client) -> Result<Command, Error>,
+    own: &'static [Scenario],
+) -> Client {
+    Client {
+        name,
+        title,
+        is_library: false,
+        own,
         command,
     }
 }
@@ -82,14 +120,39 @@ impl Client {
             command.env("LOG_DIR", &log_dir);
             Ok(command)
         };
-        script::run(&start, &mut broker)
+        script::run(&start, &mut broker, self.scenarios())
+    }
+
+    /// What it runs: the list of all libraries, when it is one, and then its own.
+    pub fn scenarios(&self) -> impl Iterator<Item = Scenario> {
+        let shared: &[Scenario] = if self.is_library { &SCENARIOS } else { &[] };
+        shared.iter().chain(self.own).copied()
     }
 }
 
 fn java(client: &Client) -> Result<Command, Error> {
     let version = client.name.trim_start_matches("java-");
-    let mut command = jvm(&tools::java(version)?);
+    let mut command = jvm(&tools::java("java", version)?);
     command.arg("Scenarios");
+    Ok(command)
+}
+
+fn streams(client: &Client) -> Result<Command, Error> {
+    let mut command = jvm(&tools::java(client.name, tools::KAFKA_VERSION)?);
+    command.arg("WordCount");
+    Ok(command)
+}
+
+fn spring(client: &Client) -> Result<Command, Error> {
+    let mut command = jvm(&tools::java(client.name, tools::SPRING_VERSION)?);
+    command.arg("service.Service");
+    Ok(command)
+}
+
+fn connect(_: &Client) -> Result<Command, Error> {
+    let mut command = Command::new("bash");
+    command.arg(tools::client_source("connect/scenarios.sh"));
+    command.env("KAFKA_JARS", tools::kafka()?.join("*"));
     Ok(command)
 }
 

@@ -48,9 +48,9 @@ impl Ledger {
         self.acked_before = self.acked.len();
     }
 
-    /// Whether anything was recorded.
+    /// Whether any record was told of.
     pub fn is_used(&self) -> bool {
-        self.interruptions > 0 || !self.acked.is_empty() || !self.read.is_empty()
+        !self.acked.is_empty() || !self.read.is_empty()
     }
 
     /// The first few faults, or `Ok` when every acknowledged record is where it was promised.

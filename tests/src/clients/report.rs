@@ -19,52 +19,88 @@ after the broker was stopped in a rebalance: no commit is lost or goes back.
 
 ";
 
+const OWN: &str = "\
+## Beside the list
+
+What tools and applications do that no library has. A broker that stops under an application comes
+back on the same data; the application goes on by itself.
+";
+
 /// The page for the outcomes of all clients.
 pub fn page(outcomes: &[(&Client, Outcome)]) -> String {
+    let mut lines = vec![
+        "| client | version | scenarios passed | not available |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    lines.extend(outcomes.iter().map(summary));
+    lines.push(String::new());
+    let libraries = outcomes.iter().filter(|(client, _)| client.is_library);
+    lines.extend(shared(&libraries.collect::<Vec<_>>()));
+    lines.push(String::new());
+    lines.extend(outcomes.iter().flat_map(lacking));
+    lines.push(String::new());
+    lines.extend(OWN.lines().map(str::to_owned));
+    lines.push(String::new());
+    lines.push("| | scenario | what happens | |".to_owned());
+    lines.push("|---|---|---|---|".to_owned());
+    lines.extend(outcomes.iter().flat_map(own));
     let mut page = HEAD.to_owned();
-    let mut add = |line: String| {
+    for line in lines {
         let _ = writeln!(page, "{}", line.trim_end());
-    };
-    add("| client | version | scenarios passed | not available |".to_owned());
-    add("|---|---|---|---|".to_owned());
-    for (client, outcome) in outcomes {
-        let passed = outcome.count(|verdict| *verdict == Verdict::Ok);
-        let lacking = outcome.count(|verdict| matches!(verdict, Verdict::NotAvailable(_)));
-        let all = outcome.verdicts.len() - lacking;
-        let version = &outcome.version;
-        add(format!(
-            "| {} | {version} | {passed} of {all} | {lacking} |",
-            client.title
-        ));
-    }
-    add(String::new());
-    let names = outcomes
-        .iter()
-        .map(|(client, _)| client.name)
-        .collect::<Vec<_>>();
-    add(format!(
-        "| scenario | what happens | {} |",
-        names.join(" | ")
-    ));
-    add(format!("|---|---|{}", "---|".repeat(names.len())));
-    for (row, (scenario, meaning)) in SCENARIOS.iter().enumerate() {
-        let cells = outcomes
-            .iter()
-            .map(|(_, outcome)| match &outcome.verdicts[row].1 {
-                Verdict::Ok => "ok",
-                Verdict::Fail(_) => "FAIL",
-                Verdict::NotAvailable(_) => "-",
-            });
-        let cells = cells.collect::<Vec<_>>().join(" | ");
-        add(format!("| {scenario} | {meaning} | {cells} |"));
-    }
-    add(String::new());
-    for (client, outcome) in outcomes {
-        for (scenario, verdict) in &outcome.verdicts {
-            if let Verdict::NotAvailable(reason) = verdict {
-                add(format!("- {}, {scenario}: {reason}", client.name));
-            }
-        }
     }
     page
+}
+
+fn summary((client, outcome): &(&Client, Outcome)) -> String {
+    let passed = outcome.count(|verdict| *verdict == Verdict::Ok);
+    let lacking = outcome.count(|verdict| matches!(verdict, Verdict::NotAvailable(_)));
+    let all = outcome.verdicts.len() - lacking;
+    let (title, version) = (client.title, &outcome.version);
+    format!("| {title} | {version} | {passed} of {all} | {lacking} |")
+}
+
+/// The table of the scenarios that all libraries run, one column each.
+fn shared(libraries: &[&(&Client, Outcome)]) -> Vec<String> {
+    let names: Vec<&str> = libraries.iter().map(|(client, _)| client.name).collect();
+    let mut lines = vec![
+        format!("| scenario | what happens | {} |", names.join(" | ")),
+        format!("|---|---|{}", "---|".repeat(names.len())),
+    ];
+    for (row, (scenario, meaning)) in SCENARIOS.iter().enumerate() {
+        let cells = libraries
+            .iter()
+            .map(|(_, outcome)| cell(&outcome.verdicts[row].1));
+        let cells = cells.collect::<Vec<_>>().join(" | ");
+        lines.push(format!("| {scenario} | {meaning} | {cells} |"));
+    }
+    lines
+}
+
+fn lacking((client, outcome): &(&Client, Outcome)) -> Vec<String> {
+    let reasons = outcome.verdicts.iter().filter_map(|(scenario, verdict)| {
+        let Verdict::NotAvailable(reason) = verdict else {
+            return None;
+        };
+        Some(format!("- {}, {scenario}: {reason}", client.name))
+    });
+    reasons.collect()
+}
+
+/// A client's own scenarios: the last ones of its list.
+fn own((client, outcome): &(&Client, Outcome)) -> Vec<String> {
+    let first = outcome.verdicts.len() - client.own.len();
+    let rows = client.own.iter().zip(&outcome.verdicts[first..]);
+    let rows = rows.map(|((scenario, meaning), (_, verdict))| {
+        let (name, cell) = (client.name, cell(verdict));
+        format!("| {name} | {scenario} | {meaning} | {cell} |")
+    });
+    rows.collect()
+}
+
+fn cell(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Fail(_) => "FAIL",
+        Verdict::NotAvailable(_) => "-",
+    }
 }

@@ -27,7 +27,7 @@ use std::{
 };
 
 use super::{
-    SCENARIOS,
+    Scenario,
     groups::{self, Start},
     ledger::Ledger,
 };
@@ -52,7 +52,7 @@ pub enum Verdict {
 pub struct Outcome {
     /// What the client says that it is.
     pub version: String,
-    /// Every scenario of [`SCENARIOS`], in that order.
+    /// Every scenario that the runner has, in the order of its list.
     pub verdicts: Vec<(&'static str, Verdict)>,
     /// What the runner wrote besides, for a person.
     pub remarks: Vec<String>,
@@ -77,11 +77,15 @@ impl Outcome {
 }
 
 /// Runs what `start` gives to its end, interrupting `broker` when it asks for it, and then the
-/// scenarios of groups that it has not called unavailable.
+/// scenarios of groups that it has not called unavailable. It has to report each of `scenarios`.
 ///
 /// # Errors
 /// When the runner cannot be started. All else is a failed scenario.
-pub fn run(start: Start<'_>, broker: &mut Broker) -> Result<Outcome, Error> {
+pub fn run(
+    start: Start<'_>,
+    broker: &mut Broker,
+    scenarios: impl Iterator<Item = Scenario>,
+) -> Result<Outcome, Error> {
     let mut command = start()?;
     command
         .stdin(Stdio::piped())
@@ -107,7 +111,7 @@ pub fn run(start: Start<'_>, broker: &mut Broker) -> Result<Outcome, Error> {
             .push(format!("the runner was stopped after {WITHIN:?}"));
     }
     let status = child.wait().map_err(Error::io("wait for the runner"))?;
-    Ok(session.finish(start, status))
+    Ok(session.finish(scenarios, start, status))
 }
 
 struct Session<'a> {
@@ -193,8 +197,13 @@ impl Session<'_> {
     }
 
     /// Puts the reports into the list's order; a scenario without exactly one report has failed.
-    fn finish(mut self, start: Start<'_>, status: ExitStatus) -> Outcome {
-        for (name, _) in SCENARIOS {
+    fn finish(
+        mut self,
+        scenarios: impl Iterator<Item = Scenario>,
+        start: Start<'_>,
+        status: ExitStatus,
+    ) -> Outcome {
+        for (name, _) in scenarios {
             let reports = self
                 .reported
                 .iter()
@@ -209,7 +218,8 @@ impl Session<'_> {
             };
             self.outcome.verdicts.push((name, verdict));
         }
-        let known = |name: &str| SCENARIOS.iter().any(|(known, _)| *known == name);
+        let verdicts = &self.outcome.verdicts;
+        let known = |name: &str| verdicts.iter().any(|(known, _)| *known == name);
         for (name, verdict) in self.reported.iter().filter(|(name, _)| !known(name)) {
             self.outcome
                 .remarks

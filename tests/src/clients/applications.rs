@@ -1,0 +1,80 @@
+//! What tools and applications do that no client library has: lists of scenarios beside
+//! [`SCENARIOS`](super::SCENARIOS).
+
+use super::Scenario;
+
+/// Apache Kafka's command-line tools.
+pub const TOOLS: [Scenario; 2] = [
+    (
+        "elect-leaders",
+        "preferred and unclean: the tool is told that no election is needed",
+    ),
+    (
+        "streams-reset",
+        "a Streams application's offsets go back to the beginning, its internal topics are deleted",
+    ),
+];
+
+/// Kafka Connect in standalone mode.
+pub const CONNECT: [Scenario; 4] = [
+    (
+        "files",
+        "lines of a file go to a topic and from there to another file, in order",
+    ),
+    (
+        "connect-restart",
+        "Connect stopped and started: both files go on where they were, no line twice",
+    ),
+    (
+        "broker-restart",
+        "the broker restarted while lines are on their way: every line arrives",
+    ),
+    (
+        "broker-kill",
+        "the broker killed with SIGKILL while lines are on their way: every line arrives",
+    ),
+];
+
+/// A word count with a state store, a changelog and a repartition topic, at least once.
+pub const STREAMS: [Scenario; 5] = [
+    (
+        "count",
+        "each word is counted once, in the output and in the store",
+    ),
+    (
+        "internal-topics",
+        "the changelog is compacted, the repartition topic kept until it is purged",
+    ),
+    (
+        "app-restart",
+        "closed and started in the middle, its store gone: rebuilt from the changelog",
+    ),
+    (
+        "broker-restart",
+        "the broker restarted in the middle: no word is missed",
+    ),
+    (
+        "broker-kill",
+        "the broker killed with SIGKILL in the middle: no word is missed",
+    ),
+];
+
+/// A service with a listener in a group and a template, as Spring Boot configures them.
+pub const SPRING: [Scenario; 4] = [
+    (
+        "template",
+        "what the template sends, the listener gets, in the order of each key",
+    ),
+    (
+        "resume",
+        "the service stopped and started: it goes on after what it committed",
+    ),
+    (
+        "broker-restart",
+        "the broker restarted while the service sends and listens: nothing lost",
+    ),
+    (
+        "broker-kill",
+        "the broker killed with SIGKILL while the service sends and listens: nothing lost",
+    ),
+];
