@@ -29,6 +29,8 @@ use crate::trace::{RequestTrace, Trace};
 
 /// How long after a clean stop logs are left alone that nobody asks for.
 const OPEN_AFTER: Duration = Duration::from_secs(30);
+/// How many logs that nobody asks for are queued to be opened at a time.
+const OPENED_TOGETHER: usize = 256;
 
 /// One running broker.
 pub(crate) struct BrokerCore {
@@ -142,9 +144,9 @@ impl BrokerCore {
         &self.groups
     }
 
-    /// Opens, one after the other, the logs that were there at start: at once those whose tails a
-    /// crash left unchecked, and after a clean stop a while later, so that retention reaches what
-    /// nobody asks for. A request for one does not wait for its turn.
+    /// Opens the logs that were there at start: at once those whose tails a crash left unchecked,
+    /// and after a clean stop a while later, so that retention reaches what nobody asks for. A
+    /// request for one does not wait for its turn.
     pub(crate) async fn open_pending(&self, mut stop: Stop, clean: bool) {
         if self.partitions.unopened().is_empty() {
             return;
@@ -157,18 +159,18 @@ impl BrokerCore {
                 () = rested => {}
             }
         }
-        for id in self.partitions.unopened() {
-            let image = self.metadata.image();
-            let Some(topic) = image.topic(id.topic().as_str()) else {
-                continue;
-            };
-            let opening = self.open_partition(topic, id.partition());
-            let opened = tokio::select! {
+        let unopened = self.partitions.unopened();
+        for some in unopened.chunks(OPENED_TOGETHER) {
+            let opening = self.partitions.open_behind(&self.runtime, some);
+            let failures = tokio::select! {
                 biased;
-                () = stop.requested() => return,
-                opened = opening => opened,
+                () = stop.requested() => {
+                    self.partitions.open_no_more();
+                    return;
+                }
+                failures = opening => failures,
             };
-            if let Err(error) = opened {
+            for error in failures {
                 tracing::error!(%error, "a partition cannot be opened");
             }
         }

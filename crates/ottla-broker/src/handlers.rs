@@ -89,6 +89,17 @@ impl Context {
         self.core.timer().now()
     }
 
+    /// Opens the partitions in `asked` that a restart left unopened, before the request takes them
+    /// one by one.
+    pub(crate) async fn open_together(&self, asked: impl Iterator<Item = (Arc<Topic>, i32)>) {
+        let node = Some(self.core.node_id());
+        let is_led =
+            |topic: &Topic, number| topic.partition(number).is_some_and(|p| p.leader == node);
+        let asked = asked.filter(|(topic, number)| is_led(topic, *number));
+        let partitions = self.core.partitions();
+        partitions.open_together(self.core.runtime(), asked).await;
+    }
+
     /// The partition `number` of `topic`, which this broker leads; or why not.
     pub(crate) async fn partition(
         &self,

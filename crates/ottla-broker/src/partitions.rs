@@ -1,9 +1,12 @@
 //! The partitions that this broker leads, each opened when somebody first asks for it.
 //!
 //! Which partitions there are is the metadata image's matter; here are those that are open. A log
-//! that was on the disk at start is opened on the blocking pool, since its recovery may read much;
-//! one that was not has nothing to read and is opened at once. Logs whose tails a crash left
-//! unchecked are opened in the background, and sooner where a request wants one.
+//! that was on the disk at start is opened on the blocking pool, since its recovery may read much,
+//! and several of them at a time (`partitions/openers.rs`); one that was not has nothing to read
+//! and is opened at once. Logs whose tails a crash left unchecked are opened in the background, and
+//! sooner where a request wants one.
+
+mod openers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use crate::partition::Partition;
 use crate::runtime::{self, Runtime};
 use crate::timer::Timer;
 use crate::upkeep::Upkeep;
+use openers::{Asked, Openers, ToCome};
 
 /// Parts of the map of open partitions, so that two workers seldom want the same lock.
 const SHARDS: usize = 16;
@@ -45,6 +49,7 @@ pub(crate) struct Partitions {
     shards: [Shard; SHARDS],
     /// Logs that were on the disk at start and have not been opened.
     unopened: Mutex<BTreeSet<LogId>>,
+    openers: Arc<Openers>,
 }
 
 /// A partition that is to be opened: what the image says of it.
@@ -60,7 +65,7 @@ struct Wanted {
 }
 
 /// Why a partition cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum OpenPartitionError {
     /// There is no such partition, or no longer.
     #[error("the topic of {id} was deleted")]
@@ -96,6 +101,7 @@ impl Partitions {
             upkeep: Arc::default(),
             shards: Default::default(),
             unopened: Mutex::new(unopened),
+            openers: Arc::default(),
         }
     }
 
@@ -118,18 +124,95 @@ impl Partitions {
             return Ok(partition);
         }
         let id = LogId::new(topic.name.clone(), number);
-        let Some(wanted) = self.wanted(&id, topic.id) else {
-            return Err(OpenPartitionError::Deleted { id });
-        };
         if !self.unopened.lock().contains(&id) {
-            return self.open_now(&wanted);
+            return self.open_found(&id, topic.id);
         }
+        let asked = Asked {
+            id: id.clone(),
+            topic: topic.id,
+            is_urgent: true,
+        };
+        match self.ask(runtime, [asked]).pop() {
+            Some(to_come) => to_come.opened().await,
+            None => Err(LogError::Closed { id }.into()),
+        }
+    }
+
+    /// Opens those of the partitions in `asked` that were on the disk at start and have not been
+    /// opened, several at a time. Why one cannot be is told to who then asks for it.
+    pub(crate) async fn open_together(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        asked: impl Iterator<Item = (Arc<Topic>, i32)>,
+    ) {
+        let to_come = {
+            let unopened = self.unopened.lock();
+            if unopened.is_empty() {
+                return;
+            }
+            let asked = asked.filter_map(|(topic, number)| {
+                let id = LogId::new(topic.name.clone(), number);
+                unopened.contains(&id).then_some(Asked {
+                    id,
+                    topic: topic.id,
+                    is_urgent: true,
+                })
+            });
+            asked.collect::<Vec<_>>()
+        };
+        for opening in self.ask(runtime, to_come) {
+            // Who then asks for it tries again and hears why.
+            let _ = opening.opened().await;
+        }
+    }
+
+    /// Opens the logs `ids` for nobody in particular: whatever a request waits for goes first.
+    /// Answers why some could not be opened.
+    pub(crate) async fn open_behind(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        ids: &[LogId],
+    ) -> Vec<OpenPartitionError> {
+        let image = self.published.load_full();
+        let asked = ids.iter().filter_map(|id| {
+            let topic = image.topic(id.topic().as_str())?;
+            Some(Asked {
+                id: id.clone(),
+                topic: topic.id,
+                is_urgent: false,
+            })
+        });
+        let mut failures = Vec::new();
+        for opening in self.ask(runtime, asked) {
+            failures.extend(opening.opened().await.err());
+        }
+        failures
+    }
+
+    /// Ends the opening of logs: what was not begun is left.
+    pub(crate) fn open_no_more(&self) {
+        self.openers.clear();
+    }
+
+    fn ask(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        asked: impl IntoIterator<Item = Asked>,
+    ) -> Vec<ToCome> {
         let this = Arc::clone(self);
-        let opening = runtime.spawn_blocking(move || this.open_now(&wanted));
-        opening.await.unwrap_or_else(|panic| {
-            tracing::error!(%panic, %id, "opening a log panicked; this is a bug");
-            Err(LogError::Closed { id }.into())
-        })
+        let open = move |id: &LogId, topic| this.open_found(id, topic);
+        self.openers.ask(runtime, asked, open)
+    }
+
+    /// Opens the log `id` for the topic `topic` here and now.
+    fn open_found(&self, id: &LogId, topic: TopicId) -> Result<Arc<Partition>, OpenPartitionError> {
+        if let Some(partition) = self.get(topic, id.partition()) {
+            return Ok(partition);
+        }
+        let Some(wanted) = self.wanted(id, topic) else {
+            return Err(OpenPartitionError::Deleted { id: id.clone() });
+        };
+        self.open_now(&wanted)
     }
 
     /// What the newest image says of a partition; `None` where the topic is gone.

@@ -198,6 +198,7 @@ impl Fetch {
     }
 
     async fn look_at(&mut self, slots: Vec<u32>) {
+        look::open_together(&self.context, &self.session, &slots).await;
         for index in slots {
             let Some(turn) = self.session.slot(index).map(|slot| slot.turn) else {
                 continue;

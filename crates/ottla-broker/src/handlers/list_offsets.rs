@@ -1,8 +1,10 @@
 //! ListOffsets and OffsetForLeaderEpoch: where in a log something is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ottla_log::{LeaderEpoch, Offset, ReadError, TimedOffset, Timestamp};
+use ottla_partition::metadata::Topic;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
@@ -49,6 +51,14 @@ const CONSUMER: i32 = -1;
 type Found = Option<(i64, Offset, Option<i32>)>;
 
 pub(crate) async fn handle(context: &Context, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    let allowed = |topic: &&ListOffsetsTopic| {
+        context.allows_topic(AclOperation::Describe, topic.name.as_str())
+    };
+    let asked = request.topics.iter().filter(allowed).flat_map(|topic| {
+        let numbers = topic.partitions.iter().map(|p| p.partition_index);
+        of_topic(context, &topic.name, numbers)
+    });
+    context.open_together(asked).await;
     let twice = repeated(request);
     let mut answered = BTreeSet::new();
     let mut places = BTreeMap::new();
@@ -90,6 +100,16 @@ pub(crate) async fn handle(context: &Context, request: &ListOffsetsRequest) -> L
         throttle_time_ms: 0,
         topics,
     }
+}
+
+/// The partitions `numbers` of the topic `name`, if there is such a topic.
+fn of_topic(
+    context: &Context,
+    name: &str,
+    numbers: impl Iterator<Item = i32>,
+) -> impl Iterator<Item = (Arc<Topic>, i32)> {
+    let topic = context.image.topic(name).cloned();
+    numbers.filter_map(move |number| Some((topic.clone()?, number)))
 }
 
 /// The partitions that the request names more than once.
@@ -221,9 +241,16 @@ pub(crate) async fn for_leader_epoch(
     request: &OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let may_all = context.allows(AclOperation::ClusterAction, Resource::Cluster);
+    let may = |topic: &str| may_all || context.allows_topic(AclOperation::Describe, topic);
+    let asked = request.topics.iter().filter(|topic| may(&topic.topic));
+    let asked = asked.flat_map(|topic| {
+        let numbers = topic.partitions.iter().map(|p| p.partition);
+        of_topic(context, &topic.topic, numbers)
+    });
+    context.open_together(asked).await;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
-        let may = may_all || context.allows_topic(AclOperation::Describe, &topic.topic);
+        let may = may(&topic.topic);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
             let result = match may {

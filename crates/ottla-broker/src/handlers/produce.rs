@@ -106,6 +106,9 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Reply {
         deadline: context.core.timer().after(timeout),
         waiters: Vec::new(),
     };
+    let asked = plan.items.iter().filter(|item| item.outcome.is_none());
+    let asked = asked.filter_map(|item| Some((item.topic.clone()?, item.index)));
+    context.open_together(asked).await;
     for (place, item) in plan.items.iter_mut().enumerate() {
         if item.outcome.is_none() {
             let outcome = append(&context, item, acks, place, &mut pending).await;

@@ -67,6 +67,18 @@ pub(super) struct Share {
     pub(super) committed_only: bool,
 }
 
+/// Opens the partitions of `slots` that a restart left unopened, before each is looked at.
+pub(super) async fn open_together(context: &Context, session: &FetchSession, slots: &[u32]) {
+    let asked = slots.iter().filter_map(|index| {
+        let slot = session.slot(*index)?;
+        if slot.partition.is_some() {
+            return None;
+        }
+        Some((find(context, &slot.key).ok()?, slot.key.partition))
+    });
+    context.open_together(asked).await;
+}
+
 /// Looks at the slot `index`.
 pub(super) async fn look(
     context: &Context,
