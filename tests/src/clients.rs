@@ -19,7 +19,7 @@ pub use script::{Outcome, Verdict};
 pub type Scenario = (&'static str, &'static str);
 
 /// What every client does.
-pub const SCENARIOS: [Scenario; 34] = [
+pub const SCENARIOS: [Scenario; 35] = [
     ("connect", "bootstrap, see one broker and the cluster id"),
     (
         "create-topic",
@@ -113,5 +113,9 @@ pub const SCENARIOS: [Scenario; 34] = [
     (
         "group-kill",
         "the broker killed with SIGKILL in the middle of a rebalance and of commits",
+    ),
+    (
+        "group-clock",
+        "on a broker in a test: its clock is moved past a killed member's session",
     ),
 ];

@@ -6,6 +6,7 @@
 //! it is talked to.
 
 mod book;
+mod clock;
 mod group;
 
 use std::process::Command;
@@ -31,7 +32,7 @@ pub type Start<'a> = &'a dyn Fn() -> Result<Command, Error>;
 
 /// Whether the harness directs the scenario `name`.
 pub fn directs(name: &str) -> bool {
-    SCENARIOS.iter().any(|(known, _)| *known == name)
+    name == clock::NAME || SCENARIOS.iter().any(|(known, _)| *known == name)
 }
 
 /// Runs the scenario `name`. What the members wrote besides goes to `remarks`.
@@ -41,12 +42,21 @@ pub fn run(
     broker: &mut Broker,
     remarks: &mut Vec<String>,
 ) -> Verdict {
-    let found = SCENARIOS.iter().find(|(known, _)| *known == name);
-    let Some((_, scenario)) = found else {
-        return Verdict::Fail("the harness does not know it".to_owned());
+    let (group, result) = if name == clock::NAME {
+        match on_a_test_clock(start) {
+            Ok(ended) => ended,
+            Err(reason) => return Verdict::Fail(reason),
+        }
+    } else {
+        let found = SCENARIOS.iter().find(|(known, _)| *known == name);
+        let Some((_, scenario)) = found else {
+            return Verdict::Fail("the harness does not know it".to_owned());
+        };
+        let mut group = Group::new(name, start, broker);
+        let result = scenario(&mut group);
+        (group, result)
     };
-    let mut group = Group::new(name, start, broker);
-    let result = scenario(&mut group).and_then(|()| group.check());
+    let result = result.and_then(|()| group.check());
     match result {
         Ok(()) => Verdict::Ok,
         Err(reason) => {
@@ -58,6 +68,14 @@ pub fn run(
             Verdict::Fail(reason)
         }
     }
+}
+
+/// The group, and how the scenario ended, on a broker in this process.
+fn on_a_test_clock(start: Start<'_>) -> Result<(Group<'_>, Result<(), String>), String> {
+    let host = clock::Host::start()?;
+    let mut group = Group::at(clock::NAME, start, host.address()?);
+    let result = host.session_ends(&mut group);
+    Ok((group, result))
 }
 
 /// One joins, one leaves in order, one is killed; at the end all offsets are where they were left.

@@ -50,6 +50,7 @@ const LACKS: [(&str, &str); 15] = [
     ("group-pattern", "the library has no groups"),
     ("group-restart", "the library has no groups"),
     ("group-kill", "the library has no groups"),
+    ("group-clock", "the library has no groups"),
 ];
 
 #[tokio::main]

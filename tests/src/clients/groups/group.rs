@@ -16,6 +16,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
     process::{Child, Stdio},
     sync::mpsc::{self, Receiver, Sender},
     thread,
@@ -64,7 +65,9 @@ impl Default for How {
 pub(super) struct Group<'a> {
     name: &'static str,
     start: Start<'a>,
-    broker: &'a mut Broker,
+    address: SocketAddr,
+    /// The broker at the address, where it is a process that can be stopped.
+    broker: Option<&'a mut Broker>,
     members: Vec<Child>,
     sender: Sender<(usize, String)>,
     lines: Receiver<(usize, String)>,
@@ -76,11 +79,19 @@ pub(super) struct Group<'a> {
 
 impl<'a> Group<'a> {
     pub(super) fn new(name: &'static str, start: Start<'a>, broker: &'a mut Broker) -> Self {
+        let mut group = Self::at(name, start, broker.address());
+        group.broker = Some(broker);
+        group
+    }
+
+    /// A group on the broker at `address`, which is not ours to stop.
+    pub(super) fn at(name: &'static str, start: Start<'a>, address: SocketAddr) -> Self {
         let (sender, lines) = mpsc::channel();
         Self {
             name,
             start,
-            broker,
+            address,
+            broker: None,
             members: Vec::new(),
             sender,
             lines,
@@ -102,7 +113,7 @@ impl<'a> Group<'a> {
         partitions: i32,
         records: i64,
     ) -> Result<(), String> {
-        let mut recorder = Recorder::new(self.broker.address());
+        let mut recorder = Recorder::new(self.address);
         let made = recorder.topics_of(partitions, [topic], &[]);
         made.map_err(|error| error.to_string())?;
         let places = (0..partitions).map(|partition| (format!("{topic}:{partition}"), 0));
@@ -124,7 +135,7 @@ impl<'a> Group<'a> {
         let data: Vec<Value> = (0..partitions).map(partition).collect();
         let topics = json!([{"name": topic, "partitionData": data}]);
         let body = json!({"acks": -1, "timeoutMs": 30_000, "topicData": topics});
-        let recorder = Recorder::new(self.broker.address());
+        let recorder = Recorder::new(self.address);
         let asked = recorder.ask("Produce", 9, &body);
         let answer = asked.map_err(|error| error.to_string())?;
         let partitions = answer["responses"][0]["partitionResponses"].as_array();
@@ -142,6 +153,7 @@ impl<'a> Group<'a> {
     /// Starts a member.
     pub(super) fn join(&mut self, how: How) -> Result<usize, String> {
         let mut command = (self.start)().map_err(|error| error.to_string())?;
+        command.env("BOOTSTRAP_SERVERS", self.address.to_string());
         command.env("MEMBER_GROUP", self.name);
         command.env("MEMBER_TOPIC", how.pattern.unwrap_or(self.name));
         command.env("MEMBER_SESSION_MS", how.session_ms.to_string());
@@ -201,7 +213,9 @@ impl<'a> Group<'a> {
         &mut self,
         how: fn(&mut Broker) -> Result<(), Error>,
     ) -> Result<(), String> {
-        how(self.broker).map_err(|error| error.to_string())
+        let broker = self.broker.as_deref_mut();
+        let broker = broker.ok_or("the broker is not a process of its own")?;
+        how(broker).map_err(|error| error.to_string())
     }
 
     /// Waits until these members own so many partitions each, and all partitions together.
