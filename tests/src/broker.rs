@@ -48,6 +48,7 @@ impl fmt::Display for Kind {
 pub struct Broker {
     command: Launch,
     dir: TempDir,
+    data: PathBuf,
     address: SocketAddr,
     child: Child,
     /// The child is a tracer, and the broker its child.
@@ -72,6 +73,19 @@ impl Broker {
         settings: &[(&str, &str)],
         arguments: &[&str],
     ) -> Result<Self, Error> {
+        Self::start_on(None, kind, settings, arguments)
+    }
+
+    /// As [`Broker::start_with`], with the data in `data`, which is not removed.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_on(
+        data: Option<&Path>,
+        kind: Kind,
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Result<Self, Error> {
         let dir = tempfile::Builder::new()
             .prefix("ottla-tests-")
             .tempdir()
@@ -81,10 +95,12 @@ impl Broker {
             Kind::Ottla => Launch::ottla(settings, arguments)?,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (child, address) = command.start(dir.path(), any)?;
+        let data = data.map_or_else(|| dir.path().join("data"), Path::to_path_buf);
+        let (child, address) = command.start(&[], dir.path(), &data, any)?;
         Ok(Self {
             command,
             dir,
+            data,
             address,
             child,
             is_traced: false,
@@ -99,8 +115,8 @@ impl Broker {
     /// Kafka's log.dir: the directory of partition directories.
     pub fn log_dir(&self) -> PathBuf {
         match self.command {
-            Launch::Kafka { .. } => self.dir.path().join("data"),
-            Launch::Ottla { .. } => self.dir.path().join("data/kafka"),
+            Launch::Kafka { .. } => self.data.clone(),
+            Launch::Ottla { .. } => self.data.join("kafka"),
         }
     }
 
@@ -170,7 +186,7 @@ impl Broker {
     pub fn up(&mut self, tracer: &[String]) -> Result<bool, Error> {
         let started = self
             .command
-            .start_below(tracer, self.dir.path(), self.address);
+            .start(tracer, self.dir.path(), &self.data, self.address);
         match started {
             Ok((child, _)) => {
                 self.child = child;
@@ -212,7 +228,9 @@ impl Broker {
     }
 
     fn start_again(&mut self) -> Result<(), Error> {
-        let (child, address) = self.command.start(self.dir.path(), self.address)?;
+        let (child, address) =
+            self.command
+                .start(&[], self.dir.path(), &self.data, self.address)?;
         self.child = child;
         if address != self.address {
             return Err(Error::failed(format!(
@@ -286,14 +304,11 @@ impl Launch {
         })
     }
 
-    fn start(&self, dir: &Path, at: SocketAddr) -> Result<(Child, SocketAddr), Error> {
-        self.start_below(&[], dir, at)
-    }
-
-    fn start_below(
+    fn start(
         &self,
         tracer: &[String],
         dir: &Path,
+        data: &Path,
         at: SocketAddr,
     ) -> Result<(Child, SocketAddr), Error> {
         match self {
@@ -307,7 +322,7 @@ impl Launch {
                     }
                     [] => Command::new(binary),
                 };
-                command.arg("serve").arg("--data").arg(dir.join("data"));
+                command.arg("serve").arg("--data").arg(data);
                 command.args(["--ready-json", "--listen", &at.to_string()]);
                 command.args(arguments);
                 let (child, ready) = spawn(&mut command, dir, |line| line.starts_with('{'))?;

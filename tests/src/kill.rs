@@ -10,9 +10,11 @@
 //! must be known as a repetition where it arrived.
 
 mod committer;
+mod disk;
 mod draw;
 mod gate;
 mod ledger;
+pub mod power;
 mod reader;
 mod session;
 mod writer;
@@ -20,7 +22,6 @@ mod writer;
 use std::{
     env,
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
     time::Duration,
 };
@@ -43,6 +44,12 @@ const GROUP: &str = "survivors";
 const LOAD_MS: (u64, u64) = (5, 250);
 /// How long a broker may live that is to be killed at a system call.
 const TRACED_MAX: Duration = Duration::from_millis(400);
+/// Rolls, snapshots and indexes within seconds.
+const SETTINGS: [(&str, &str); 3] = [
+    ("log.segment.bytes", "1048576"),
+    ("log.index.interval.bytes", "512"),
+    ("auto.create.topics.enable", "false"),
+];
 /// What a write to the disk is made of.
 const CALLS: [&str; 6] = [
     "pwritev",
@@ -75,6 +82,8 @@ pub struct Tally {
     pub call_kills: u64,
     /// Kills at a system call before the broker was ready.
     pub recovery_kills: u64,
+    /// Power cuts.
+    pub cuts: u64,
     /// Acknowledged records.
     pub acked: u64,
     /// Answers to repeated requests that had arrived the first time.
@@ -92,6 +101,7 @@ impl Tally {
             "kills": self.kills,
             "call_kills": self.call_kills,
             "recovery_kills": self.recovery_kills,
+            "cuts": self.cuts,
             "acked": self.acked,
             "repeated": self.repeated,
             "commits": self.commits,
@@ -106,41 +116,54 @@ impl Tally {
 /// The first broken promise, with the seed and the cycle; or what kept the run from going on. The
 /// data directory is kept, and named, where a promise was broken.
 pub fn run(plan: &Plan) -> Result<Tally, Error> {
-    let settings = [
-        // Rolls, snapshots and indexes within seconds.
-        ("log.segment.bytes", "1048576"),
-        ("log.index.interval.bytes", "512"),
-        ("auto.create.topics.enable", "false"),
-    ];
-    let mut broker = Broker::start_with(Kind::Ottla, &settings, &["--flush", &plan.flush])?;
-    let ledger = Arc::new(Ledger::new(PARTITIONS as usize * WRITERS_PER_PARTITION));
+    let arguments = ["--flush", &plan.flush];
+    let mut broker = Broker::start_with(Kind::Ottla, &SETTINGS, &arguments)?;
+    under_load(&mut broker, |broker, gate, ledger| {
+        cycles(plan, broker, gate, ledger)
+    })
+    .map_err(|error| {
+        let kept = broker.keep_data();
+        let (seed, flush) = (plan.seed, &plan.flush);
+        let kept = kept.display();
+        Error::failed(format!(
+            "seed {seed}, flush {flush}: {error}; the data is kept in {kept}"
+        ))
+    })
+}
+
+/// Runs `cycles` with producers and a committer at work, then reads everything once more. A broker
+/// that is running afterwards is gone.
+fn under_load(
+    broker: &mut Broker,
+    cycles: impl FnOnce(&mut Broker, &Gate, &Ledger) -> Result<Tally, Error>,
+) -> Result<Tally, Error> {
+    let ledger = Ledger::new(PARTITIONS as usize * WRITERS_PER_PARTITION);
     session::create_topic(broker.address(), TOPIC, PARTITIONS)?;
     let gate = Gate::new(broker.address());
     let outcome = thread::scope(|scope| {
         for writer in 0..ledger.writers() {
-            let (gate, ledger) = (&gate, &*ledger);
+            let (gate, ledger) = (&gate, &ledger);
             scope.spawn(move || writer::write(gate, ledger, writer, partition_of(writer)));
         }
         scope.spawn(|| committer::commit(&gate, &ledger));
-        let outcome = cycles(plan, &mut broker, &gate, &ledger);
+        let outcome = cycles(broker, &gate, &ledger);
+        // Also where a promise was broken: whoever is connected must notice.
+        let down = broker.down();
         gate.stop();
-        outcome
+        outcome.and_then(|tally| down.map(|()| tally))
     });
-    outcome
-        .and_then(|mut tally| {
-            broker.down()?;
-            broker.up(&[])?;
-            reader::check_all(broker.address(), &ledger)?;
-            tally.acked = ledger.acked();
-            tally.repeated = ledger.repeated();
-            tally.commits = ledger.commits();
-            tally.read = ledger.read();
-            if tally.acked == 0 || tally.commits == 0 {
-                return Err(Error::failed("nothing was acknowledged: no load, no proof"));
-            }
-            Ok(tally)
-        })
-        .map_err(|error| explained(error, plan, &mut broker))
+    let mut tally = outcome?;
+    broker.up(&[])?;
+    reader::check_all(broker.address(), &ledger)?;
+    tally.acked = ledger.acked();
+    tally.repeated = ledger.repeated();
+    tally.commits = ledger.commits();
+    tally.read = ledger.read();
+    if tally.acked == 0 || tally.commits == 0 {
+        return Err(Error::failed("nothing was acknowledged: no load, no proof"));
+    }
+    broker.down()?;
+    Ok(tally)
 }
 
 /// The partition that a producer writes to.
@@ -206,14 +229,4 @@ pub fn can_trace() -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let is_there = |dir: PathBuf| dir.join("strace").is_file();
     env::split_paths(&path).any(is_there) && Path::new("/proc/self/task").is_dir()
-}
-
-fn explained(error: Error, plan: &Plan, broker: &mut Broker) -> Error {
-    let kept = broker.keep_data();
-    Error::failed(format!(
-        "seed {}, flush {}: {error}; the data is kept in {}",
-        plan.seed,
-        plan.flush,
-        kept.display()
-    ))
 }

@@ -61,6 +61,18 @@ enum Run {
         #[arg(long, value_parser = ["sync", "os"])]
         flush: Option<String>,
     },
+    /// The power of the broker's disk is cut again and again under load; counts as `kill` does
+    Power {
+        /// How many cuts
+        #[arg(long, default_value_t = 20)]
+        cycles: u64,
+        /// What the random times are drawn from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// With `os` records are lost, and the run has to notice
+        #[arg(long, value_parser = ["sync", "os"], default_value = "sync")]
+        flush: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -81,6 +93,11 @@ fn main() -> ExitCode {
             seed,
             flush,
         } => killed(cycles, seed, flush),
+        Run::Power {
+            cycles,
+            seed,
+            flush,
+        } => cut(cycles, seed, &flush),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -108,6 +125,14 @@ fn killed(cycles: u64, seed: u64, flush: Option<String>) -> Result<bool, Error> 
         };
         let tally = kill::run(&plan)?;
         println!("{}", tally.json());
+    }
+    Ok(true)
+}
+
+fn cut(cycles: u64, seed: u64, flush: &str) -> Result<bool, Error> {
+    match kill::power::lacks() {
+        Some(what) => println!("skipped: power cuts (this machine has no {what})"),
+        None => println!("{}", kill::power::run(cycles, seed, flush)?.json()),
     }
     Ok(true)
 }

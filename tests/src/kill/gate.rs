@@ -18,6 +18,8 @@ struct State {
     /// How often it was opened.
     opened: u64,
     is_open: bool,
+    /// The disk is gone, or about to be: any refusal is right.
+    is_cut: bool,
     stopped: bool,
     /// Who is inside: in a connection of this opening.
     inside: usize,
@@ -60,6 +62,7 @@ impl Gate {
     pub(super) fn open(&self) {
         let mut state = self.lock();
         state.is_open = true;
+        state.is_cut = false;
         state.opened += 1;
         self.changed.notify_all();
     }
@@ -71,6 +74,15 @@ impl Gate {
         while state.inside > 0 {
             state = wait(&self.changed, state);
         }
+    }
+
+    /// The disk goes: from here on any refusal is right, and an acknowledgement still is one.
+    pub(super) fn cut(&self) {
+        self.lock().is_cut = true;
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.lock().is_cut
     }
 
     pub(super) fn stop(&self) {

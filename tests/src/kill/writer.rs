@@ -61,9 +61,11 @@ impl Writer<'_> {
         };
         let (id, epoch) = match self.id {
             Some(id) => id,
-            None => match self.identified(&mut session)? {
-                Some(id) => *self.id.insert(id),
-                None => return Ok(()),
+            None => match self.identified(&mut session) {
+                Ok(Some(id)) => *self.id.insert(id),
+                Ok(None) => return Ok(()),
+                Err(_) if gate.is_cut() => return Ok(()),
+                Err(error) => return Err(error),
             },
         };
         // What has no answer once more, in the same order.
@@ -82,7 +84,7 @@ impl Writer<'_> {
             };
             let answer = &answer["responses"][0]["partitionResponses"][0];
             let code = answer["errorCode"].as_i64().unwrap_or(-1);
-            if TRY_AGAIN.contains(&code) {
+            if TRY_AGAIN.contains(&code) || (code != 0 && gate.is_cut()) {
                 // Everything behind it is refused, too: from the beginning, on the next opening.
                 return Ok(());
             }
