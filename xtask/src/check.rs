@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use crate::deny;
-use crate::step::{Depth, Step, cargo, cargo_with};
+use crate::step::{Step, cargo, cargo_with};
 
 /// Every step, cheap ones first.
 const STEPS: &[Step] = &[
@@ -15,19 +15,19 @@ const STEPS: &[Step] = &[
         name: "fmt",
         about: "formatting",
         needs: &[],
-        run: |_| cargo(&["fmt", "--all", "--", "--check"]),
+        run: || cargo(&["fmt", "--all", "--", "--check"]),
     },
     Step {
         name: "style",
         about: "the house rules",
         needs: &["git"],
-        run: |_| cargo(&["test", "-q", "-p", "xtask"]),
+        run: || cargo(&["test", "-q", "-p", "xtask"]),
     },
     Step {
         name: "clippy",
         about: "lints, warnings are errors",
         needs: &[],
-        run: |_| {
+        run: || {
             cargo(&[
                 "clippy",
                 "--workspace",
@@ -42,7 +42,7 @@ const STEPS: &[Step] = &[
         name: "docs",
         about: "the API documentation builds without a warning",
         needs: &[],
-        run: |_| {
+        run: || {
             cargo_with(
                 &["doc", "--workspace", "--no-deps"],
                 &[("RUSTDOCFLAGS", "-D warnings")],
@@ -53,7 +53,7 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "unit, property, crash-point and integration tests",
         needs: &[],
-        run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
+        run: || cargo(&["test", "--workspace", "--no-fail-fast"]),
     },
     Step {
         name: "fuzz",
@@ -65,7 +65,7 @@ const STEPS: &[Step] = &[
         name: "example",
         about: "a user's project outside the workspace",
         needs: &[],
-        run: |_| cargo(&["test", "--manifest-path", "examples/embedded/Cargo.toml"]),
+        run: || cargo(&["test", "--manifest-path", "examples/embedded/Cargo.toml"]),
     },
     Step {
         name: "examples",
@@ -77,7 +77,7 @@ const STEPS: &[Step] = &[
         name: "package",
         about: "each crate packs as it would be published",
         needs: &[],
-        run: |_| {
+        run: || {
             cargo(&[
                 "package",
                 "--workspace",
@@ -97,13 +97,13 @@ const STEPS: &[Step] = &[
         name: "clients",
         about: "real clients against `ottla serve`",
         needs: &["java", "mvn", "go", "python3"],
-        run: |_| crate::runs::with_release(&["clients", "--jobs", "2"]),
+        run: || crate::runs::with_release(&["clients", "--jobs", "2"]),
     },
     Step {
         name: "kill",
         about: "kill -9 under load, and at system calls where there is strace",
         needs: &[],
-        run: |_| crate::runs::with_release(&["kill", "--cycles", "20"]),
+        run: || crate::runs::with_release(&["kill", "--cycles", "20"]),
     },
 ];
 
@@ -111,7 +111,7 @@ const STEPS: &[Step] = &[
 ///
 /// # Errors
 /// Where a step failed, a name is unknown, or, with `CI=true`, a step had to be skipped.
-pub fn run(only: &[&str], depth: Depth) -> Result<(), String> {
+pub fn run(only: &[&str]) -> Result<(), String> {
     if let Some(unknown) = only
         .iter()
         .find(|name| !STEPS.iter().any(|s| s.name == **name))
@@ -139,7 +139,7 @@ pub fn run(only: &[&str], depth: Depth) -> Result<(), String> {
         }
         println!("\n== {}: {}", step.name, step.about);
         let started = Instant::now();
-        let outcome = (step.run)(depth);
+        let outcome = (step.run)();
         let seconds = started.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => passed.push(format!("{} {seconds:.0} s", step.name)),

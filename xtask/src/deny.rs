@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::step::{Depth, root};
+use crate::step::root;
 
 /// The version that `deny.toml` is written for.
 const VERSION: &str = "0.20.2";
@@ -13,7 +13,7 @@ const VERSION: &str = "0.20.2";
 ///
 /// # Errors
 /// Where it cannot be installed, or found something.
-pub fn run(_depth: Depth) -> Result<(), String> {
+pub fn run() -> Result<(), String> {
     let program = installed()?;
     let checks = ["check", "bans", "licenses", "sources"];
     let status = Command::new(program)

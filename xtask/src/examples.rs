@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::step::{Depth, cargo, root, target};
+use crate::step::{cargo, root, target};
 
 /// Tests that start a broker for themselves, in four languages, over a build of this tree.
 ///
 /// # Errors
 /// Where one fails, or its packages cannot be had.
-pub fn other_languages(_: Depth) -> Result<(), String> {
+pub fn other_languages() -> Result<(), String> {
     cargo(&["build", "-q", "-p", "ottla"])?;
     let ottla = target().join("debug/ottla");
     python(&ottla)?;

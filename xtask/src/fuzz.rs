@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::step::{Depth, root};
+use crate::step::root;
 
 /// What cargo-fuzz would set: coverage feedback, which the stable compiler has as LLVM passes.
 const FLAGS: &[&str] = &[
@@ -25,15 +25,12 @@ const INPUT_BYTES_MAX: u32 = 64 << 10;
 
 /// Builds all targets once, then runs each for its time: from valid inputs, from what earlier runs
 /// here found to lead somewhere, and from the kept inputs of earlier findings. What one allocation
-/// may take is each target's own rule.
+/// may take is each target's own rule. Answers how many inputs were tried.
 ///
 /// # Errors
 /// The name of the target that crashed, hung or allocated too much, with where its input is kept.
-pub fn run(depth: Depth) -> Result<(), String> {
-    let seconds = match depth {
-        Depth::Check => 6,
-        Depth::Nightly => 600,
-    };
+pub fn run_for(seconds: u64) -> Result<u64, String> {
+    let mut inputs = 0;
     let host = host()?;
     let build = ["build", "--release", "--target", &host, "--bins"];
     run_cargo(&build)?;
@@ -65,11 +62,22 @@ pub fn run(depth: Depth) -> Result<(), String> {
             ));
         }
         match runs(&said) {
-            Some(runs @ 1..) => println!("{target}: {runs} inputs"),
+            Some(runs @ 1..) => {
+                println!("{target}: {runs} inputs");
+                inputs += runs;
+            }
             _ => return Err(format!("fuzz target {target} tried no input\n{said}")),
         }
     }
-    Ok(())
+    Ok(inputs)
+}
+
+/// As [`run_for`], for as long as a check takes.
+///
+/// # Errors
+/// As [`run_for`].
+pub fn run() -> Result<(), String> {
+    run_for(6).map(drop)
 }
 
 /// How many inputs a target tried, by its closing lines.

@@ -6,6 +6,7 @@ pub mod deny;
 pub mod examples;
 pub mod fuzz;
 pub mod mutants;
+pub mod nightly;
 pub mod runs;
 pub mod step;
 pub mod style;

@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, check, mutants, step};
+use xtask::{bench, check, mutants, nightly};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -15,7 +15,10 @@ cargo xtask COMMAND
   check [STEP ...]   every check and test this machine has the tools for; names what it skipped.
                      With CI=true nothing may be skipped. With STEPs only those.
   steps              the names of the steps of `check` and what each needs
-  nightly            the long versions: fuzz runs, kill and crash cycles, more seeds
+  nightly [PART ...] [--WHAT=N ...]
+                     the long versions: crash, model, kill, power, mutants, fuzz. Counts, and adds a
+                     line to docs/TRACK_RECORD.md. WHAT: crash-every, model-minutes, fuzz-seconds,
+                     kills, cuts, seed
   mutants [NAME ...] seeded defects, each of which a named test has to notice; `--list` shows them
   bench NAME [PART]  a benchmark: start, footprint, groups, flush-rounds, log
 ";
@@ -24,8 +27,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["check", only @ ..] => check::run(only, step::Depth::Check),
-        ["nightly", only @ ..] => check::run(only, step::Depth::Nightly),
+        ["check", only @ ..] => check::run(only),
+        ["nightly", only @ ..] => nightly::run(only),
         ["steps"] => {
             check::list();
             return ExitCode::SUCCESS;

@@ -3,15 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How long the long-running steps may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Bounded, for every change.
-    Check,
-    /// The long versions.
-    Nightly,
-}
-
 /// A step of the check.
 #[derive(Debug)]
 pub struct Step {
@@ -22,7 +13,7 @@ pub struct Step {
     /// Programs that must be on the machine; without one the step is skipped.
     pub needs: &'static [&'static str],
     /// Runs it.
-    pub run: fn(Depth) -> Result<(), String>,
+    pub run: fn() -> Result<(), String>,
 }
 
 impl Step {

@@ -83,6 +83,7 @@ fn every_flipped_bit_is_found() {
     let kit = sound();
     let vfs = kit.vfs();
     let mut missed = Vec::new();
+    let mut flips = 0;
     for (path, len) in files(vfs) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         // Of text files only the entries are checked against the log.
@@ -92,12 +93,14 @@ fn every_flipped_bit_is_found() {
         for position in (0..len).filter(|p| !is_harmless(&path, *p)) {
             let bit = (position % 8) as u8;
             flip(vfs, &path, position, bit);
+            flips += 1;
             if findings(vfs).1.is_empty() {
                 missed.push((name.clone(), position, bit));
             }
             flip(vfs, &path, position, bit);
         }
     }
+    println!("counters {{\"flips\":{flips}}}");
     assert!(missed.is_empty(), "{missed:?}");
 }
 

@@ -485,8 +485,17 @@ impl World {
     }
 }
 
+/// How many random runs; more of them where `OTTLA_MODEL_CASES` says so.
+fn cases() -> u32 {
+    let cases = std::env::var("OTTLA_MODEL_CASES");
+    cases
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(300)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn behaves_as_a_list_of_batches(steps in steps()) {

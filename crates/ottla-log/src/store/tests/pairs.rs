@@ -1,11 +1,14 @@
 //! Each step that writes, followed by each other one, with a crash after every operation: what one
 //! leaves half done the next must not stumble over, nor the recovery over both.
 //!
-//! The check crashes a sample, the same each time; with `OTTLA_EXHAUSTIVE` set all of them.
+//! And each step with each of its calls failing, each way it can.
+//!
+//! The check takes a sample, the same each time: every so many points, as `OTTLA_CRASH_EVERY`
+//! says; with 1 all of them.
 
 use super::history::{Failed, History, Run, check};
 use super::kit::small;
-use crate::vfs::{CrashPoints, MemVfs};
+use crate::vfs::{CrashPoints, Fault, FaultPoints, MemVfs, Vfs};
 
 /// Something that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +47,16 @@ const STEPS: [Step; 12] = [
 ];
 
 /// A store with two logs; the steps are done to one of them.
-struct Stage<'h> {
-    vfs: MemVfs,
+struct Stage<'h, V> {
+    vfs: V,
     run: Run<'h>,
     a: usize,
     b: usize,
     topic: u8,
 }
 
-impl<'h> Stage<'h> {
-    fn new(vfs: MemVfs, history: &'h mut History) -> Result<Self, Failed> {
+impl<'h, V: Vfs + Clone + 'static> Stage<'h, V> {
+    fn new(vfs: V, history: &'h mut History) -> Result<Self, Failed> {
         let mut run = Run::open(vfs.clone(), small(), history)?;
         let (a, b) = (run.log("a", 1)?, run.log("b", 2)?);
         run.durably(a, 4, 1500)?;
@@ -108,7 +111,11 @@ impl<'h> Stage<'h> {
     }
 }
 
-fn workload(vfs: MemVfs, history: &mut History, steps: &[Step]) -> Result<(), Failed> {
+fn workload(
+    vfs: impl Vfs + Clone + 'static,
+    history: &mut History,
+    steps: &[Step],
+) -> Result<(), Failed> {
     history.strict = true;
     let mut stage = Stage::new(vfs, history)?;
     for step in steps {
@@ -121,10 +128,17 @@ fn workload(vfs: MemVfs, history: &mut History, steps: &[Step]) -> Result<(), Fa
     Ok(())
 }
 
+/// Every how many points are taken, and how many torn images of each.
+fn sample(of_check: u64) -> (u64, u64) {
+    let every = std::env::var("OTTLA_CRASH_EVERY");
+    let every = every.ok().and_then(|every| every.parse().ok());
+    let every: u64 = every.unwrap_or(of_check).max(1);
+    (every, if every == 1 { 4 } else { 1 })
+}
+
 #[test]
 fn crash_after_each_pair_of_steps() {
-    let is_exhaustive = std::env::var_os("OTTLA_EXHAUSTIVE").is_some();
-    let (every, torn) = if is_exhaustive { (1, 4) } else { (41, 1) };
+    let (every, torn) = sample(41);
     let (mut pairs, mut crashes) = (0, 0);
     for first in STEPS {
         for second in STEPS {
@@ -140,4 +154,34 @@ fn crash_after_each_pair_of_steps() {
     println!("counters {{\"workloads\":{pairs},\"crashes\":{crashes}}}");
     assert_eq!(pairs as usize, STEPS.len() * STEPS.len());
     assert!(crashes >= 10 * pairs, "{crashes}");
+}
+
+#[test]
+fn each_call_of_each_step_may_fail() {
+    let (every, _) = sample(23);
+    let mut failures = 0;
+    for step in STEPS {
+        // A lost sync stays lost for the harness: there is no second process on that disk.
+        let starts_again = matches!(step, Step::CleanStop | Step::Kill);
+        let lost = (!starts_again).then_some(Fault::LostSync);
+        let others = [
+            Fault::Io,
+            Fault::NoSpace,
+            Fault::Short(1),
+            Fault::Interrupted,
+        ];
+        let faults: Vec<Fault> = others.into_iter().chain(lost).collect();
+        let points = FaultPoints::new(MemVfs::new()).faults(&faults).step(every);
+        failures += points.run(
+            |vfs, history: &mut History| {
+                // Ends with its first error, or goes on where nothing is to be noticed.
+                let done = workload(vfs.clone(), history, &[step, Step::Append]);
+                let is_sound = vfs.calls().iter().all(|call| call.fault.is_none());
+                if is_sound { done } else { Ok(()) }
+            },
+            |vfs, history, failure| check(&vfs, history, &(step, failure)),
+        );
+    }
+    println!("counters {{\"failed_calls\":{failures}}}");
+    assert!(failures > 500, "{failures}");
 }
