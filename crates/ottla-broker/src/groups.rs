@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_coordinator::group::{GroupConfig, GroupRequest, GroupResponse};
+use ottla_coordinator::group::{GroupConfig, GroupRequest, GroupResponse, GroupShard};
 use ottla_log::{Codec, LogId, TopicId};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::BrokerConfig;
@@ -134,6 +134,28 @@ impl Groups {
             }
         }
         Ok(asked)
+    }
+
+    /// What `look` sees in the shard of the group `name`; `None` where it is not loaded, and asking
+    /// it is refused.
+    pub(crate) fn look<R>(
+        &self,
+        image: &Image,
+        name: &str,
+        look: impl FnOnce(&GroupShard) -> R,
+    ) -> Option<R> {
+        let topic = image.topic(OFFSETS_TOPIC)?;
+        let number = partition_of(name, topic)?;
+        self.find((topic.id, number))?.look(look)
+    }
+
+    /// What `look` sees in every shard that is loaded.
+    pub(crate) fn look_at_all<R>(&self, look: impl Fn(&GroupShard) -> R) -> Vec<R> {
+        let shards: Vec<Arc<Shard>> = self.shards.lock().values().cloned().collect();
+        shards
+            .iter()
+            .filter_map(|shard| shard.look(&look))
+            .collect()
     }
 
     /// The shard of the group `name`; it may still be loading.

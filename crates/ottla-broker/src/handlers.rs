@@ -24,8 +24,10 @@ mod log_dirs;
 mod metadata;
 mod produce;
 pub(crate) mod producer_ids;
+mod producers;
 mod security;
 pub(crate) mod state_cost;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -186,6 +188,12 @@ async fn handle_admin(context: &Context, request: Request) -> Reply {
         Request::IncrementalAlterConfigs(request) => {
             configs::incremental_alter(context, &request).await.into()
         }
+        Request::ListConfigResources(request) => configs::list(context, &request).into(),
+        Request::DescribeProducers(request) => producers::describe(context, &request).await.into(),
+        Request::GetTelemetrySubscriptions(request) => {
+            telemetry::subscriptions(context, &request).into()
+        }
+        Request::PushTelemetry(request) => telemetry::push(&request).into(),
         Request::DescribeCluster(request) => cluster::describe(context, &request).into(),
         Request::DescribeQuorum(request) => cluster::describe_quorum(context, &request).into(),
         Request::ElectLeaders(request) => cluster::elect_leaders(context, &request).await.into(),

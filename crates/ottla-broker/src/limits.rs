@@ -75,6 +75,8 @@ pub struct Limits {
     /// Groups and subscriptions to client metrics whose configuration one request may ask for:
     /// each has one, whether it exists or not.
     pub described_groups_max: usize,
+    /// Producers that one DescribeProducers request is told of.
+    pub described_producers_max: usize,
 }
 
 impl Default for Limits {
@@ -105,6 +107,7 @@ impl Default for Limits {
             fetch_session_partitions_max: 200_000,
             auto_create_topics_max: 100,
             described_groups_max: 1_000,
+            described_producers_max: 1 << 16,
         }
     }
 }

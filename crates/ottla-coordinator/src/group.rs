@@ -24,4 +24,4 @@ pub use record::{
 };
 pub use request::GroupRequest;
 pub use response::GroupResponse;
-pub use shard::GroupShard;
+pub use shard::{GroupShard, Weight};

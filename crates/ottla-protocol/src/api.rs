@@ -23,6 +23,8 @@ pub struct Api {
     pub versions: RangeInclusive<i16>,
     /// The lowest version that ApiVersions names, which may be below those that are answered.
     pub advertised_min: i16,
+    /// Whether ApiVersions names it.
+    pub advertised: bool,
     /// The first version with compact lengths and tagged fields (KIP-482).
     pub flexible_from: i16,
     /// Where it may be asked.

@@ -97,7 +97,8 @@ impl ApiVersionsResponse {
     ) -> Self {
         // Clients before version 4 refuse a feature that begins at 0 (KAFKA-17011).
         let shown = |f: &&Feature| version >= 4 || f.min > 0;
-        let apis = APIS.iter().filter(|api| api.listeners.contains(&listener));
+        let named = |api: &&Api| api.advertised && api.listeners.contains(&listener);
+        let apis = APIS.iter().filter(named);
         Self {
             api_keys: apis.map(ApiVersion::of).collect(),
             supported_features: features

@@ -34,6 +34,9 @@ const ODDITIES: &str = "
 
 - Produce names 0 as its lowest version and refuses 0 to 2: librdkafka decides by the lowest
   version which codecs it may use (KAFKA-18659).
+- GetTelemetrySubscriptions and PushTelemetry are answered and not named, as by a Kafka without a
+  plugin that takes metrics: nothing is subscribed to. What is pushed all the same is dropped
+  unread; Kafka decompresses it first.
 - A version of ApiVersions that is not served is answered in the form of version 0, with error 35
   and the versions of ApiVersions itself (KIP-511). Any other unknown version closes the connection.
 - The response to ApiVersions has the old header in every version.
@@ -82,11 +85,12 @@ fn put_row(text: &mut String, api: &Api) {
         (_, low, high) if low == high => low.to_string(),
         (_, low, high) => format!("{low} to {high}"),
     };
+    let unnamed = if api.advertised { "" } else { ", not named" };
     let listeners: Vec<&str> = api.listeners.iter().map(listener).collect();
     let (key, name, listeners) = (api.key.key(), api.name(), listeners.join(", "));
     put(
         text,
-        format_args!("| {key} | {name} | {versions} | {flexible} | {listeners} |\n"),
+        format_args!("| {key} | {name} | {versions}{unnamed} | {flexible} | {listeners} |\n"),
     );
 }
 

@@ -16,6 +16,7 @@ mod groups;
 mod offsets;
 mod records;
 mod security;
+mod telemetry;
 mod topics;
 
 pub use cluster::{
@@ -28,7 +29,7 @@ pub use cluster::{
 pub use configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterableConfig, DescribeConfigsRequest,
     DescribeConfigsResource, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
-    IncrementalAlterableConfig,
+    IncrementalAlterableConfig, ListConfigResourcesRequest,
 };
 pub use groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest,
@@ -44,16 +45,17 @@ pub use offsets::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 pub use records::{
-    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic, ListOffsetsPartition,
-    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
-    ListOffsetsTopicResponse, OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
-    OffsetForLeaderTopic,
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic, DescribeProducersRequest,
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopic, ListOffsetsTopicResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderPartition, OffsetForLeaderTopic, TopicRequest as DescribeProducersTopic,
 };
 pub use security::{
     AclCreation, ComponentData, CreateAclsRequest, DeleteAclsFilter, DeleteAclsRequest,
     DescribeAclsRequest, DescribeClientQuotasRequest, DescribeUserScramCredentialsRequest,
     SaslAuthenticateRequest, SaslHandshakeRequest, UserName,
 };
+pub use telemetry::{GetTelemetrySubscriptionsRequest, PushTelemetryRequest};
 pub use topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatePartitionsAssignment,
     CreatePartitionsRequest, CreatePartitionsTopic, CreateTopicsRequest, Cursor, DeleteTopicState,
@@ -65,22 +67,24 @@ pub use kafka_protocol::messages::{
     AlterConfigsResponse, CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse,
     DeleteAclsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeAclsResponse,
     DescribeClientQuotasResponse, DescribeClusterResponse, DescribeConfigsResponse,
-    DescribeGroupsResponse, DescribeQuorumResponse, DescribeTopicPartitionsResponse,
-    DescribeUserScramCredentialsResponse, ElectLeadersResponse, FindCoordinatorResponse,
-    HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse,
-    LeaveGroupResponse, ListGroupsResponse, ListPartitionReassignmentsResponse, MetadataResponse,
-    OffsetDeleteResponse, OffsetForLeaderEpochResponse, SaslAuthenticateResponse,
-    SaslHandshakeResponse, SyncGroupResponse,
+    DescribeGroupsResponse, DescribeProducersResponse, DescribeQuorumResponse,
+    DescribeTopicPartitionsResponse, DescribeUserScramCredentialsResponse, ElectLeadersResponse,
+    FindCoordinatorResponse, GetTelemetrySubscriptionsResponse, HeartbeatResponse,
+    IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse, LeaveGroupResponse,
+    ListConfigResourcesResponse, ListGroupsResponse, ListPartitionReassignmentsResponse,
+    MetadataResponse, OffsetDeleteResponse, OffsetForLeaderEpochResponse, PushTelemetryResponse,
+    SaslAuthenticateResponse, SaslHandshakeResponse, SyncGroupResponse,
 };
 pub use kafka_protocol::messages::{
     BrokerId, GroupId, ProducerId, TopicName, TransactionalId, alter_configs_response,
     create_acls_response, create_partitions_response, create_topics_response, delete_acls_response,
     delete_records_response, delete_topics_response, describe_acls_response,
     describe_client_quotas_response, describe_cluster_response, describe_configs_response,
-    describe_groups_response, describe_quorum_response, describe_topic_partitions_response,
-    describe_user_scram_credentials_response, elect_leaders_response, find_coordinator_response,
-    incremental_alter_configs_response, init_producer_id_response, join_group_response,
-    leave_group_response, list_groups_response, list_partition_reassignments_response,
+    describe_groups_response, describe_producers_response, describe_quorum_response,
+    describe_topic_partitions_response, describe_user_scram_credentials_response,
+    elect_leaders_response, find_coordinator_response, incremental_alter_configs_response,
+    init_producer_id_response, join_group_response, leave_group_response,
+    list_config_resources_response, list_groups_response, list_partition_reassignments_response,
     metadata_response, offset_delete_response, offset_for_leader_epoch_response,
     sasl_authenticate_response, sasl_handshake_response, sync_group_response,
 };

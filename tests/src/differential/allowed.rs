@@ -44,6 +44,12 @@ const LISTED_CODE: &str = ".topics[].partitions[].errorCode";
 
 /// What differs on purpose.
 const ALLOWED: &[Known] = &[
+    // Nobody reads the metrics that clients push, and they are not decompressed for nobody.
+    known(
+        "PushTelemetry: metrics, that are not zstd",
+        ".errorCode",
+        Are("87", "0"),
+    ),
     // Records that no consumer can place, or stamped by their producer, are refused; Kafka stores
     // them (docs/decisions/020).
     known(

@@ -7,6 +7,7 @@ mod frames;
 mod group_offsets;
 mod groups;
 mod metadata;
+mod observed;
 mod offsets;
 mod produce;
 mod topics;
@@ -72,6 +73,9 @@ pub const GROUPS: &[Group] = &[
     group("offset-commit-fenced", ONE_SHARD, group_offsets::fenced),
     group("offset-fetch", ONE_SHARD, group_offsets::fetched),
     group("offset-delete", ONE_SHARD, group_offsets::deleted),
+    group("list-config-resources", &[], observed::config_resources),
+    group("describe-producers", &[], observed::producers),
+    group("telemetry", &[], observed::telemetry),
     group("security", &[], cluster::security),
     group("frames", &[], frames::frames),
     group("versions", &[], frames::versions),

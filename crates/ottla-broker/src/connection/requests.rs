@@ -79,7 +79,8 @@ impl<'a> Requests<'a> {
             version: header.api_version,
             client_id: self.client_id.clone(),
         };
-        charge.grow(state_cost::of(&context, &request)).await;
+        let telling = state_cost::of(&context, &request);
+        charge.grow(telling).await;
         let mut handling = Box::pin(handlers::handle(context, request));
         let reply = tokio::select! {
             biased;
@@ -97,7 +98,7 @@ impl<'a> Requests<'a> {
             Reply::Now(outgoing) => Answer::new(header, outgoing, charge, trace)?,
             Reply::Later(later) => {
                 // The request is used up; what is to be said of it is not yet.
-                charge.shrink_to(answering);
+                charge.shrink_to(answering.saturating_add(telling));
                 Answer::waiting(header, later, charge, trace)
             }
         };

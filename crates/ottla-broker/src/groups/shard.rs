@@ -178,6 +178,14 @@ impl Shard {
         })
     }
 
+    /// What `look` sees in the machine; `None` where there is none to ask.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&GroupShard) -> R) -> Option<R> {
+        match &*self.state.lock() {
+            State::Active(active) => Some(look(&active.machine)),
+            State::Loading(_) | State::Failed | State::Lost => None,
+        }
+    }
+
     /// Timers may be due.
     pub(super) fn wake(&self) {
         let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,11 @@ use ottla_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use ottla_protocol::messages::incremental_alter_configs_response as incremental;
+use ottla_protocol::messages::list_config_resources_response::ConfigResource as ListedResource;
 use ottla_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResource,
     DescribeConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ListConfigResourcesRequest, ListConfigResourcesResponse,
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
@@ -166,6 +168,53 @@ fn describe_entry(
         .with_synonyms(synonyms.collect())
         .with_config_type(entry.kind.code())
         .with_documentation(request.include_documentation.then(|| text(entry.doc)))
+}
+
+/// Lists what has configs of its own, and topics and brokers, which always have some.
+pub(crate) fn list(
+    context: &Context,
+    request: &ListConfigResourcesRequest,
+) -> ListConfigResourcesResponse {
+    let answer = ListConfigResourcesResponse::default();
+    if !context.allows(AclOperation::DescribeConfigs, Resource::Cluster) {
+        return answer.with_error_code(ErrorCode::ClusterAuthorizationFailed.code());
+    }
+    let known: &[i8] = if context.version == 0 {
+        &[CLIENT_METRICS]
+    } else {
+        KINDS
+    };
+    let asked: BTreeSet<i8> = match &*request.resource_types {
+        [] => known.iter().copied().collect(),
+        asked => asked.iter().copied().collect(),
+    };
+    if asked.iter().any(|kind| !known.contains(kind)) {
+        return answer.with_error_code(ErrorCode::UnsupportedVersion.code());
+    }
+    let listed = asked.into_iter().flat_map(|kind| {
+        let names = names_of(context, kind).into_iter();
+        names.map(move |name| {
+            ListedResource::default()
+                .with_resource_name(name)
+                .with_resource_type(kind)
+        })
+    });
+    answer.with_config_resources(listed.collect())
+}
+
+fn names_of(context: &Context, kind: i8) -> Vec<StrBytes> {
+    let image = &*context.image;
+    match kind {
+        TOPIC => image.topics().map(|t| text(t.name.as_str())).collect(),
+        BROKER | BROKER_LOGGER => {
+            let active = image.brokers().filter(|broker| broker.is_active());
+            active.map(|broker| text(broker.id.to_string())).collect()
+        }
+        _ => {
+            let own = image.configs().filter(|(r, _)| r.kind.code() == kind);
+            own.map(|(resource, _)| text(&*resource.name)).collect()
+        }
+    }
 }
 
 pub(crate) async fn alter(

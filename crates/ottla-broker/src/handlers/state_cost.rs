@@ -1,12 +1,16 @@
 //! What answers take that tell more than was asked for one by one, as much as there is of it, and
 //! what is made for a request.
 
+use std::collections::BTreeSet;
+
+use ottla_coordinator::group::Weight;
 use ottla_partition::metadata::controller::PARTITIONS_PER_REQUEST_MAX;
 use ottla_partition::metadata::{Image, Topic};
-use ottla_protocol::Request;
 use ottla_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest, MetadataRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeProducersRequest, MetadataRequest, OffsetFetchRequest,
 };
+use ottla_protocol::{Request, StrBytes};
 
 use super::wire::topic_id;
 use super::{Context, configs};
@@ -24,8 +28,86 @@ pub(crate) fn of(context: &Context, request: &Request) -> u64 {
         Request::DescribeConfigs(request) => of_configs(context, request),
         Request::CreateTopics(request) => of_new_topics(context, request),
         Request::CreatePartitions(request) => of_new_partitions(request),
+        Request::DescribeGroups(request) => of_members(context, request),
+        Request::ListGroups(_) => of_groups(context),
+        Request::OffsetFetch(request) => of_offsets(context, request),
+        Request::ListConfigResources(_) => of_resources(image),
+        Request::DescribeProducers(request) => of_producers(context, request),
         _ => 0,
     }
+}
+
+fn told(weight: Weight) -> u64 {
+    cost::of_told(weight.entries as u64, weight.bytes as u64)
+}
+
+/// A group is described once, however often it is named.
+fn of_members(context: &Context, request: &DescribeGroupsRequest) -> u64 {
+    let named: BTreeSet<&StrBytes> = request.groups.iter().collect();
+    let groups = context.core.groups();
+    let weigh = |name: &&StrBytes| {
+        let weight = groups.look(&context.image, name, |shard| shard.weigh_members(name));
+        weight.map_or(0, told)
+    };
+    named.iter().map(weigh).sum()
+}
+
+fn of_groups(context: &Context) -> u64 {
+    let groups = context.core.groups();
+    let weights = groups.look_at_all(ottla_coordinator::group::GroupShard::weigh_groups);
+    weights.into_iter().map(told).sum()
+}
+
+/// What is asked for by name counts as an element of the request.
+fn of_offsets(context: &Context, request: &OffsetFetchRequest) -> u64 {
+    let one = Some(&request.group_id).filter(|_| context.version < 8 && request.topics.is_none());
+    let many = request.groups.iter();
+    let many = many.filter(|group| group.topics.is_none());
+    let named: BTreeSet<&StrBytes> = one
+        .into_iter()
+        .chain(many.map(|group| &group.group_id))
+        .collect();
+    let groups = context.core.groups();
+    let weigh = |name: &&StrBytes| {
+        let weight = groups.look(&context.image, name, |shard| shard.weigh_offsets(name));
+        weight.map_or(0, told)
+    };
+    named.iter().map(weigh).sum()
+}
+
+fn of_resources(image: &Image) -> u64 {
+    let topics = image.topics().map(|topic| topic.name.as_str().len());
+    let others = image.configs().map(|(resource, _)| resource.name.len());
+    let brokers = 2 * image.brokers().count();
+    let (entries, bytes) = topics
+        .chain(others)
+        .fold((brokers, 0), |(entries, bytes), len| {
+            (entries + 1, bytes + len)
+        });
+    cost::of_told(entries as u64, bytes as u64)
+}
+
+/// A partition is told of once, and so many producers in all. What its log knows is known when it
+/// is open.
+fn of_producers(context: &Context, request: &DescribeProducersRequest) -> u64 {
+    let most = context.core.limits().described_producers_max;
+    let unknown = context.core.log_limits().producers_max;
+    let mut named = BTreeSet::new();
+    for topic in &request.topics {
+        let known = context.image.topic(&topic.name);
+        let known = known.into_iter();
+        named.extend(known.flat_map(|t| topic.partition_indexes.iter().map(|n| (t.id, *n))));
+    }
+    let partitions = context.core.partitions();
+    let len = |(topic, number)| match partitions.get(topic, number) {
+        Some(partition) => partition.log().producers_len(),
+        None => unknown,
+    };
+    let all = named
+        .into_iter()
+        .map(len)
+        .fold(0_usize, usize::saturating_add);
+    cost::of_told(all.min(most) as u64, 0)
 }
 
 fn of_configs(context: &Context, request: &DescribeConfigsRequest) -> u64 {

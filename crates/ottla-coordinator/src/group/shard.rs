@@ -4,6 +4,7 @@ mod admin;
 mod expiry;
 mod members;
 mod offsets;
+mod weight;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ use super::record::Record;
 use super::request::GroupRequest;
 use super::state::Hard;
 use super::text::own;
+
+pub use weight::Weight;
 
 /// The groups whose records lie in one partition of `__consumer_offsets`.
 ///

@@ -18,6 +18,7 @@ use super::slice::BatchSlice;
 use super::time::TimedOffset;
 use crate::batch::{BatchOptions, ValidBatches, build_batch};
 use crate::codec::Codec;
+use crate::inspect::ProducerEntry;
 use crate::record::Record;
 use crate::{LeaderEpoch, LogId, Offset, StorageError, Timestamp, TopicId};
 
@@ -289,6 +290,18 @@ impl Log {
     #[must_use]
     pub fn retention_check_interval(&self) -> Duration {
         self.core.appender().config.retention_check_interval
+    }
+
+    /// The producers that it knows, by their ids.
+    #[must_use]
+    pub fn producers(&self) -> Vec<ProducerEntry> {
+        self.core.appender().producers.entries().collect()
+    }
+
+    /// How many producers it knows.
+    #[must_use]
+    pub fn producers_len(&self) -> usize {
+        self.core.appender().producers.len()
     }
 
     /// The bytes of all segments.

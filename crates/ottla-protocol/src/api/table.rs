@@ -29,6 +29,7 @@ macro_rules! apis {
     ($($key:ident {
         versions: $versions:expr,
         $(advertised from: $advertised:literal,)?
+        $(advertised: $shown:literal,)?
         flexible: $flexible:expr,
         listeners: $listeners:expr,
         needs: [$($scope:ident $resource:ident $operation:ident),*],
@@ -40,6 +41,7 @@ macro_rules! apis {
             key: ApiKey::$key,
             versions: $versions,
             advertised_min: apis!(@or $versions $(, $advertised)?),
+            advertised: apis!(@shown $($shown)?),
             flexible_from: $flexible,
             listeners: $listeners,
             needs: &[$(need(Scope::$scope, On::$resource, Op::$operation)),*],
@@ -122,6 +124,8 @@ macro_rules! apis {
     };
     (@or $versions:expr) => { *$versions.start() };
     (@or $versions:expr, $advertised:literal) => { $advertised };
+    (@shown) => { true };
+    (@shown $shown:literal) => { $shown };
     (@write own $response:ident, $out:ident, $form:ident) => { $response.write($out, $form) };
     (@write cold $response:ident, $out:ident, $form:ident) => {
         write_cold($response, $out, $form.version)
@@ -437,6 +441,42 @@ apis! {
         needs: [Extra Cluster Describe],
         request: messages::DescribeClusterRequest,
         response: cold messages::DescribeClusterResponse,
+    }
+    DescribeProducers {
+        versions: 0..=0,
+        flexible: 0,
+        listeners: BROKER,
+        needs: [Entry Topic Read],
+        request: messages::DescribeProducersRequest,
+        response: cold messages::DescribeProducersResponse,
+    }
+    // Kafka answers these two always, and names them only where a plugin takes metrics: a client
+    // that finds them would ask on every connection for nothing.
+    GetTelemetrySubscriptions {
+        versions: 0..=0,
+        advertised: false,
+        flexible: 0,
+        listeners: BROKER,
+        needs: [],
+        request: messages::GetTelemetrySubscriptionsRequest,
+        response: cold messages::GetTelemetrySubscriptionsResponse,
+    }
+    PushTelemetry {
+        versions: 0..=0,
+        advertised: false,
+        flexible: 0,
+        listeners: BROKER,
+        needs: [],
+        request: messages::PushTelemetryRequest,
+        response: cold messages::PushTelemetryResponse,
+    }
+    ListConfigResources {
+        versions: 0..=1,
+        flexible: 0,
+        listeners: BROKER,
+        needs: [Request Cluster DescribeConfigs],
+        request: messages::ListConfigResourcesRequest,
+        response: cold messages::ListConfigResourcesResponse,
     }
     DescribeTopicPartitions {
         versions: 0..=0,

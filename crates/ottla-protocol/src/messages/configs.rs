@@ -83,3 +83,11 @@ fields! {
         value: Option<StrBytes>,
     }
 }
+
+fields! {
+    /// Asks which resources can have configs (KIP-1142); version 0 asks for client metrics only.
+    pub struct ListConfigResourcesRequest {
+        /// The kinds of resources; none for all.
+        resource_types: Vec<i8> [1+],
+    }
+}

@@ -121,3 +121,19 @@ fields! {
         offset: i64,
     }
 }
+
+fields! {
+    /// Asks for the producers that partitions know (KIP-664).
+    pub struct DescribeProducersRequest {
+        /// The topics.
+        topics: Seq<TopicRequest>,
+    }
+
+    /// A topic asked about.
+    pub struct TopicRequest {
+        /// The topic's name.
+        name: StrBytes,
+        /// The partitions.
+        partition_indexes: Vec<i32>,
+    }
+}

@@ -99,6 +99,10 @@ oracles! {
         DescribeUserScramCredentialsResponse
     DescribeQuorum DescribeQuorumRequest DescribeQuorumResponse
     DescribeCluster DescribeClusterRequest DescribeClusterResponse
+    DescribeProducers DescribeProducersRequest DescribeProducersResponse
+    GetTelemetrySubscriptions GetTelemetrySubscriptionsRequest GetTelemetrySubscriptionsResponse
+    PushTelemetry PushTelemetryRequest PushTelemetryResponse
+    ListConfigResources ListConfigResourcesRequest ListConfigResourcesResponse
     DescribeTopicPartitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse
 }
 

@@ -234,7 +234,9 @@ fn the_listener_decides_which_apis_are_named() {
             .collect::<Vec<_>>()
     };
     let broker = keys(Listener::Broker);
-    assert_eq!(broker.len(), crate::api::APIS.len());
+    let unnamed = [ApiKey::GetTelemetrySubscriptions, ApiKey::PushTelemetry];
+    assert_eq!(broker.len() + unnamed.len(), crate::api::APIS.len());
+    assert!(unnamed.iter().all(|api| !broker.contains(&api.key())));
     let controller = keys(Listener::Controller);
     assert!(controller.contains(&ApiKey::Fetch.key()));
     assert!(!controller.contains(&ApiKey::Produce.key()));
@@ -300,6 +302,10 @@ fn every_cold_response_is_encoded_in_every_version() {
         DescribeUserScramCredentials DescribeUserScramCredentialsResponse
         DescribeQuorum DescribeQuorumResponse
         DescribeCluster DescribeClusterResponse
+        DescribeProducers DescribeProducersResponse
+        GetTelemetrySubscriptions GetTelemetrySubscriptionsResponse
+        PushTelemetry PushTelemetryResponse
+        ListConfigResources ListConfigResourcesResponse
         DescribeTopicPartitions DescribeTopicPartitionsResponse
     };
     // All but the eight of our own.

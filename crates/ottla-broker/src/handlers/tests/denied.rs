@@ -34,6 +34,7 @@ fn about(name: &str) -> Vec<Request> {
         list_offsets(name).into(),
         epochs(name).into(),
         delete_records(name).into(),
+        producers(name).into(),
         log_dirs(name).into(),
         produce(name).into(),
         fetch(name).into(),
@@ -194,6 +195,10 @@ fn what_is_the_clusters_is_refused_at_the_top() {
         ask!(cluster, 3, DeleteAcls, deletion).filter_results[0].error_code,
         CLUSTER
     );
+    let resources = messages::ListConfigResourcesRequest::default();
+    let resources = ask!(cluster, 1, ListConfigResources, resources);
+    assert_eq!(resources.error_code, CLUSTER);
+    assert!(resources.config_resources.is_empty());
     let quotas = messages::DescribeClientQuotasRequest::default();
     let quotas = ask!(cluster, 1, DescribeClientQuotas, quotas);
     assert_eq!((quotas.error_code, &quotas.entries), (CLUSTER, &None));
@@ -396,6 +401,16 @@ fn delete_records(name: &str) -> DeleteRecordsRequest {
         }]
         .into(),
         ..Default::default()
+    }
+}
+
+fn producers(name: &str) -> messages::DescribeProducersRequest {
+    messages::DescribeProducersRequest {
+        topics: [messages::DescribeProducersTopic {
+            name: text(name),
+            partition_indexes: vec![0],
+        }]
+        .into(),
     }
 }
 

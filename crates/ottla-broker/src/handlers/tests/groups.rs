@@ -5,6 +5,7 @@ mod errors;
 mod rebalance;
 mod recovery;
 mod versions;
+mod weights;
 
 use std::pin::Pin;
 use std::task::{Poll, Waker};
