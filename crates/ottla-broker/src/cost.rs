@@ -28,11 +28,6 @@ const TOLD_PARTITION_BYTES: u64 = 512;
 /// be asked of it.
 pub(crate) const CONFIG_BYTES: u64 = 64 * 1024;
 
-/// What an entry takes that is told of a group or a partition: gathered, answered and encoded.
-const TOLD_ENTRY_BYTES: u64 = 512;
-/// How often its texts and data are held at most.
-const TOLD_COPIES: u64 = 4;
-
 /// The most that handling a request of so many elements and bytes of text takes, and its answer.
 pub(crate) const fn of_answering(elements: u64, text: u64) -> u64 {
     let elements = elements.saturating_mul(ELEMENT_BYTES);
@@ -48,10 +43,4 @@ pub(crate) const fn of_new_topic(partitions: u64) -> u64 {
 /// The most that telling of a topic takes.
 pub(crate) const fn of_told_topic(partitions: u64) -> u64 {
     TOLD_TOPIC_BYTES.saturating_add(partitions.saturating_mul(TOLD_PARTITION_BYTES))
-}
-
-/// The most that telling of so many entries takes, with so many bytes of text and data in all.
-pub(crate) const fn of_told(entries: u64, bytes: u64) -> u64 {
-    let entries = entries.saturating_mul(TOLD_ENTRY_BYTES);
-    entries.saturating_add(bytes.saturating_mul(TOLD_COPIES))
 }

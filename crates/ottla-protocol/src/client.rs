@@ -2,6 +2,8 @@
 //!
 //! Responses are decoded without the guard, so this is not for bytes of an unknown peer.
 
+pub mod consumer;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub use kafka_protocol::messages;
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod connection;
 mod consume;
+mod groups;
 mod log;
 mod partitioner;
 mod produce;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
             produce::run(&args, &mut io::stdin().lock(), &mut io::stderr(), now)
         }
         Command::Consume(args) => consume::run(&args, &mut io::stdout().lock()),
+        Command::Groups(command) => groups::run(&command, &mut io::stdout().lock()),
         Command::Log(command) => return log::run(&command),
     };
     match outcome {

@@ -19,6 +19,11 @@ use crate::cost::{self, of_new_topic};
 /// So much is charged without a closer look.
 const UNCOUNTED: u64 = 1024 * 1024;
 
+/// What an entry takes that is told of a group or a partition: gathered, answered and encoded.
+const TOLD_ENTRY_BYTES: u64 = 512;
+/// How often its texts and data are held at most.
+const TOLD_COPIES: u64 = 4;
+
 /// The most that the state's part of answering `request` takes.
 pub(crate) fn of(context: &Context, request: &Request) -> u64 {
     let image = &*context.image;
@@ -37,8 +42,14 @@ pub(crate) fn of(context: &Context, request: &Request) -> u64 {
     }
 }
 
+/// The most that telling of so many entries takes, with so many bytes of text and data in all.
+const fn of_told(entries: u64, bytes: u64) -> u64 {
+    let entries = entries.saturating_mul(TOLD_ENTRY_BYTES);
+    entries.saturating_add(bytes.saturating_mul(TOLD_COPIES))
+}
+
 fn told(weight: Weight) -> u64 {
-    cost::of_told(weight.entries as u64, weight.bytes as u64)
+    of_told(weight.entries as u64, weight.bytes as u64)
 }
 
 /// A group is described once, however often it is named.
@@ -84,7 +95,7 @@ fn of_resources(image: &Image) -> u64 {
         .fold((brokers, 0), |(entries, bytes), len| {
             (entries + 1, bytes + len)
         });
-    cost::of_told(entries as u64, bytes as u64)
+    of_told(entries as u64, bytes as u64)
 }
 
 /// A partition is told of once, and so many producers in all. What its log knows is known when it
@@ -107,7 +118,7 @@ fn of_producers(context: &Context, request: &DescribeProducersRequest) -> u64 {
         .into_iter()
         .map(len)
         .fold(0_usize, usize::saturating_add);
-    cost::of_told(all.min(most) as u64, 0)
+    of_told(all.min(most) as u64, 0)
 }
 
 fn of_configs(context: &Context, request: &DescribeConfigsRequest) -> u64 {

@@ -1,9 +1,9 @@
 //! GetTelemetrySubscriptions and PushTelemetry (KIP-714), of a broker that nobody subscribes at.
 //!
 //! As a Kafka without a plugin that takes metrics: the answer names nothing to push, and what is
-//! pushed all the same is dropped, unread where Kafka decompresses it first. Unlike Kafka, nothing is
-//! remembered of a client: one that asks again too soon is answered and not throttled, which costs no
-//! more than the refusal.
+//! pushed all the same is dropped, unread where Kafka decompresses it first. Unlike Kafka, nothing
+//! is remembered of a client: one that asks again too soon is answered and not throttled, which
+//! costs no more than the refusal.
 
 use ottla_log::crc::crc32c;
 use ottla_protocol::ErrorCode;

@@ -1,5 +1,7 @@
 //! The command line: every command, flag and environment variable, with examples.
 
+mod groups;
+
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
@@ -8,6 +10,8 @@ use clap::parser::ValueSource;
 use clap::{
     ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
+
+pub(crate) use groups::{GroupsCommand, ResetArgs, ResetTo};
 
 /// An event log that speaks the Kafka protocol.
 #[derive(Debug, Parser)]
@@ -52,6 +56,9 @@ pub(crate) enum Command {
     Produce(ProduceArgs),
     /// Print the records of a topic.
     Consume(ConsumeArgs),
+    /// List, describe and delete consumer groups, and move their offsets.
+    #[command(subcommand)]
+    Groups(GroupsCommand),
     /// Look into the files of logs, beside a running broker or without one. Changes nothing.
     #[command(subcommand)]
     Log(LogCommand),
@@ -277,6 +284,7 @@ pub(crate) enum CodecArg {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ottla consume orders\n  \
 ottla consume orders --from end --follow\n  ottla consume orders --offsets --keys --headers\n  \
+ottla consume orders --group billing --follow\n  \
 ottla consume orders --partition 0 --from 42 --max 10 --json")]
 pub(crate) struct ConsumeArgs {
     /// The topic.
@@ -284,8 +292,12 @@ pub(crate) struct ConsumeArgs {
     /// Only this partition [default: all].
     #[arg(short, long, value_name = "NUMBER")]
     pub(crate) partition: Option<i32>,
+    /// Read as a member of this consumer group: go on where the group is, share the partitions
+    /// with its other members, and commit what was printed, on Ctrl-C too.
+    #[arg(short, long, value_name = "GROUP", conflicts_with = "partition")]
+    pub(crate) group: Option<String>,
     /// Where to start: `beginning`, `end`, an offset, or a time such as `@1700000000000`
-    /// (milliseconds since 1970).
+    /// (milliseconds since 1970); with a group, where it has committed nothing yet.
     #[arg(long, value_name = "WHERE", default_value = "beginning")]
     pub(crate) from: String,
     /// Wait for new records at the end instead of stopping.

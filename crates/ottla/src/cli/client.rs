@@ -14,7 +14,8 @@ use ottla_protocol::client::messages::metadata_request::MetadataRequestTopic;
 use ottla_protocol::client::messages::metadata_response::MetadataResponseTopic;
 use ottla_protocol::client::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::client::messages::{
-    BrokerId, FetchRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, TopicName,
+    BrokerId, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest,
+    ProduceRequest, TopicName,
 };
 use ottla_protocol::client::{Request, StrBytes, Uuid};
 
@@ -149,14 +150,10 @@ impl Client {
             .with_allow_auto_topic_creation(create);
         let answer = self.call("Metadata", &request)?;
         ClientError::check(answer.error_code, None, || "asking for metadata".to_owned())?;
-        let address = |host: &StrBytes, port: i32| match host.contains(':') {
-            true => format!("[{}]:{port}", host.as_str()),
-            false => format!("{}:{port}", host.as_str()),
-        };
         self.addresses = answer
             .brokers
             .iter()
-            .map(|b| (b.node_id.0, address(&b.host, b.port)))
+            .map(|b| (b.node_id.0, address_of(&b.host, b.port)))
             .collect();
         answer.topics.into_iter().map(topic_of).collect()
     }
@@ -288,19 +285,50 @@ impl Client {
         Ok(fetched)
     }
 
+    /// The broker that keeps the group `group`.
+    pub(crate) fn coordinator(&mut self, group: &str) -> Result<&mut Connection, ClientError> {
+        let key = StrBytes::from_string(group.to_owned());
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![key]);
+        let answer = self.call("FindCoordinator", &request)?;
+        let found = answer.coordinators.into_iter().next();
+        let none = || ClientError::Input(format!("no broker keeps group {group:?} now"));
+        let found = found.ok_or_else(none)?;
+        ClientError::check(found.error_code, found.error_message.as_ref(), || {
+            format!("looking for the coordinator of group {group:?}")
+        })?;
+        let id = found.node_id.0;
+        self.addresses
+            .insert(id, address_of(&found.host, found.port));
+        self.broker(id)
+    }
+
+    /// The brokers of the cluster.
+    pub(crate) fn broker_ids(&mut self) -> Result<Vec<i32>, ClientError> {
+        self.topics(Some(&[]), false)?;
+        Ok(self.addresses.keys().copied().collect())
+    }
+
     fn leader(&mut self, topic: &Topic, partition: i32) -> Result<&mut Connection, ClientError> {
         let info = topic.partitions.iter().find(|p| p.number == partition);
         let leader = info.ok_or_else(|| no_partition(topic, partition))?.leader;
         self.broker(leader)
     }
 
-    fn broker(&mut self, id: i32) -> Result<&mut Connection, ClientError> {
+    /// The broker `id`.
+    pub(crate) fn broker(&mut self, id: i32) -> Result<&mut Connection, ClientError> {
         if !self.brokers.contains_key(&id) {
             let unknown = || ClientError::Input(format!("the cluster has no broker {id} now"));
             let connection = Connection::open(self.addresses.get(&id).ok_or_else(unknown)?)?;
             self.brokers.insert(id, connection);
         }
         Ok(self.brokers.get_mut(&id).expect("it was just put there"))
+    }
+}
+
+fn address_of(host: &StrBytes, port: i32) -> String {
+    match host.contains(':') {
+        true => format!("[{}]:{port}", host.as_str()),
+        false => format!("{}:{port}", host.as_str()),
     }
 }
 

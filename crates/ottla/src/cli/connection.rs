@@ -89,7 +89,17 @@ impl Connection {
         api: &'static str,
         request: &R,
     ) -> Result<R::Response, ConnectionError> {
-        let version = self.send(api, request)?;
+        self.call_up_to(i16::MAX, api, request)
+    }
+
+    /// As [`Connection::call`], in no newer version than `newest`.
+    pub(crate) fn call_up_to<R: Request>(
+        &mut self,
+        newest: i16,
+        api: &'static str,
+        request: &R,
+    ) -> Result<R::Response, ConnectionError> {
+        let version = self.send_up_to(newest, api, request)?;
         let frame = self.receive(api)?;
         let (id, response) = decode_response::<R>(frame, version).map_err(|e| self.codec(e))?;
         if id == self.correlation_id {
@@ -107,8 +117,17 @@ impl Connection {
         api: &'static str,
         request: &R,
     ) -> Result<i16, ConnectionError> {
+        self.send_up_to(i16::MAX, api, request)
+    }
+
+    fn send_up_to<R: Request>(
+        &mut self,
+        newest: i16,
+        api: &'static str,
+        request: &R,
+    ) -> Result<i16, ConnectionError> {
         let version = self
-            .version::<R>()
+            .version::<R>(newest)
             .ok_or_else(|| ConnectionError::Unsupported {
                 address: self.address.clone(),
                 api,
@@ -122,10 +141,10 @@ impl Connection {
         Ok(version)
     }
 
-    /// The newest version of `R` that both sides know.
-    pub(crate) fn version<R: Request>(&self) -> Option<i16> {
+    /// The newest version of `R` that both sides know, up to `newest`.
+    fn version<R: Request>(&self, newest: i16) -> Option<i16> {
         let (min, max) = *self.versions.get(&R::KEY)?;
-        let newest = max.min(R::VERSIONS.max);
+        let newest = max.min(R::VERSIONS.max).min(newest);
         (newest >= min && newest >= R::VERSIONS.min).then_some(newest)
     }
 

@@ -1,5 +1,8 @@
 //! `ottla consume`: the records of a topic, printed.
 
+mod group;
+mod member;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -11,17 +14,23 @@ use super::record_json::to_json;
 
 /// Prints records until the ends that the partitions have now, the wanted number, or for ever.
 pub(crate) fn run(args: &ConsumeArgs, out: &mut dyn Write) -> Result<(), ClientError> {
+    if let Some(group) = &args.group {
+        return group::run(args, group, out);
+    }
     let mut client = Client::connect(&args.broker.bootstrap_server)?;
     let topic = client.topic(&args.topic, false)?;
     let mut reader = Reader::start(args, &mut client, topic)?;
     while !reader.is_done() {
         reader.step(&mut client, out)?;
-        out.flush().map_err(|source| ClientError::Io {
-            doing: "writing records",
-            source,
-        })?;
+        flush(out)?;
     }
     Ok(())
+}
+
+fn flush(out: &mut dyn Write) -> Result<(), ClientError> {
+    let doing = "writing records";
+    out.flush()
+        .map_err(|source| ClientError::Io { doing, source })
 }
 
 /// Where a partition's reading is.
@@ -69,6 +78,12 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The offset to read next in each partition.
+    fn progress(&self) -> BTreeMap<i32, i64> {
+        let positions = self.positions.iter();
+        positions.map(|(number, p)| (*number, p.next)).collect()
+    }
+
     fn is_done(&self) -> bool {
         let at_end = !self.args.follow && self.positions.values().all(|p| p.next >= p.end);
         at_end || self.left == 0
@@ -101,6 +116,10 @@ impl<'a> Reader<'a> {
         let Some(position) = self.positions.get_mut(&fetched.partition) else {
             return Ok(());
         };
+        if fetched.records.is_empty() {
+            // At its end, while another partition had something.
+            return Ok(());
+        }
         let fail = |e: &dyn std::fmt::Display| {
             ClientError::Input(format!(
                 "partition {} holds bad bytes: {e}",
@@ -118,12 +137,21 @@ impl<'a> Reader<'a> {
             }
             for record in Records::open(header, &bytes, &limits).map_err(|e| fail(&e))? {
                 let record = record.map_err(|e| fail(&e))?;
-                let wanted = record.offset.get() >= position.next
-                    && (self.args.follow || record.offset.get() < position.end);
-                if wanted && self.left > 0 {
-                    print(self.args, &self.topic.name, fetched.partition, &record, out)?;
-                    self.left -= 1;
+                let offset = record.offset.get();
+                if offset < position.next {
+                    continue;
                 }
+                // A position never passes a record that was not printed: a group commits it.
+                if self.left == 0 {
+                    return Ok(());
+                }
+                if !self.args.follow && offset >= position.end {
+                    position.next = position.end;
+                    return Ok(());
+                }
+                print(self.args, &self.topic.name, fetched.partition, &record, out)?;
+                self.left -= 1;
+                position.next = offset + 1;
             }
             position.next = position.next.max(header.next_offset().get());
         }
