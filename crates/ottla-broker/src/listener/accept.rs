@@ -70,25 +70,35 @@ impl AcceptSocket {
         E: Fn(TcpStream, SocketAddr, Pass),
     {
         door.room().await;
-        match self.accept().await {
-            None => return false,
-            Some(Ok((stream, peer))) => {
-                door.pace(peer.ip()).await;
-                match door.admit(peer.ip()) {
-                    Ok(pass) => enter(stream, peer, pass),
-                    Err(refusal) => door.refused(peer, refusal),
-                }
-            }
-            Some(Err(e)) if is_exhausted(&e) => {
-                door.exhausted(&e);
-                runtime::sleep(EXHAUSTED_BACKOFF).await;
-            }
-            // The peer was gone before it was let in.
-            Some(Err(e)) => {
-                tracing::debug!(error = %e, "a connection failed before it was accepted");
+        let Some(accepted) = self.accept().await else {
+            return false;
+        };
+        let_in(accepted, door, enter).await;
+        true
+    }
+}
+
+/// Hands a connection to `enter`, if there is one and it may come in.
+async fn let_in<E>(accepted: io::Result<(TcpStream, SocketAddr)>, door: &Arc<Doorkeeper>, enter: &E)
+where
+    E: Fn(TcpStream, SocketAddr, Pass),
+{
+    match accepted {
+        Ok((stream, peer)) => {
+            door.pace(peer.ip()).await;
+            match door.admit(peer.ip()) {
+                Ok(pass) => enter(stream, peer, pass),
+                Err(refusal) => door.refused(peer, refusal),
             }
         }
-        true
+        Err(e) if is_exhausted(&e) => {
+            door.exhausted(&e);
+            runtime::sleep(EXHAUSTED_BACKOFF).await;
+        }
+        // The peer was gone before it was let in.
+        Err(e) => {
+            tracing::debug!(error = %e, "a connection failed before it was accepted");
+        }
     }
 }
 
@@ -308,6 +318,31 @@ mod tests {
         assert_eq!(door.count(), 10);
         drop(passes);
         assert_eq!(door.count(), 0);
+    }
+
+    /// In virtual time: without the pause a listener would spin for as long as nothing is freed.
+    #[test]
+    fn a_machine_without_descriptors_is_asked_ten_times_a_second() {
+        let mut paused = tokio::runtime::Builder::new_current_thread();
+        let paused = paused.enable_time().start_paused(true).build().unwrap();
+        let door = door(10, 10);
+        let nobody = |_: TcpStream, _: SocketAddr, _: Pass| panic!("nobody comes in");
+        let fails = async |error: io::Error| {
+            let began = Instant::now();
+            let_in(Err(error), &door, &nobody).await;
+            began.elapsed()
+        };
+        use rustix::io::Errno;
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            let waited = paused.block_on(fails(errno.into()));
+            assert_eq!(waited, EXHAUSTED_BACKOFF, "{errno:?}");
+        }
+        let waited = paused.block_on(fails(Errno::CONNABORTED.into()));
+        assert_eq!(
+            waited,
+            Duration::ZERO,
+            "a peer that went away delays nobody"
+        );
     }
 
     #[test]
