@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_log::Entropy;
+use ottla_log::{AppendError, Entropy, Room};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::{Broker, Image, Topic};
@@ -129,6 +129,15 @@ impl BrokerCore {
         number: i32,
     ) -> Result<Arc<Partition>, OpenPartitionError> {
         self.partitions.open(&self.runtime, topic, number).await
+    }
+
+    /// Room for an append of `bytes` bytes to `partition`, waited for without holding a worker.
+    pub(crate) async fn room(
+        &self,
+        partition: &Partition,
+        bytes: usize,
+    ) -> Result<Room, AppendError> {
+        self.partitions.room(&self.runtime, partition, bytes).await
     }
 
     pub(crate) fn fetch_sessions(&self) -> &FetchSessions {

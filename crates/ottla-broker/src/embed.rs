@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_log::{
     AppendOptions, Appended, BatchOptions, Codec, Condition, Durability, LogId, Offset,
-    ProduceLimits, Record, TopicId, TopicName, ValidBatches, build_batch, parse_produce,
+    ProduceLimits, Record, Room, TopicId, TopicName, ValidBatches, build_batch, parse_produce,
 };
 use ottla_partition::metadata::controller::CreateTopics;
 use ottla_partition::metadata::{Topic as Registered, is_internal_topic};
@@ -411,7 +411,9 @@ async fn append(
         Durability::Durable => Acks::All,
         Durability::Written => Acks::Leader,
     };
-    let appended = append_to(&partition, batches, acks, options)
+    let room = inside.core.room(&partition, batches.bytes().len()).await;
+    let room = room.map_err(|error| AppendError::refused(&id, error.into()))?;
+    let appended = append_to(&partition, room, batches, acks, options)
         .map_err(|refusal| AppendError::refused(&id, refusal))?;
     if acks == Acks::All {
         acknowledged(&inside, &partition, &id, &appended).await?;
@@ -421,6 +423,7 @@ async fn append(
 
 fn append_to(
     partition: &Partition,
+    room: Room,
     batches: ValidBatches,
     acks: Acks,
     options: AppendOptions,
@@ -428,9 +431,9 @@ fn append_to(
     let condition: Condition = options.condition;
     let large = batches.bytes().len() > INLINE_COMPRESSED_MAX;
     if large && options.codec != Codec::None {
-        return runtime::block_in_place(|| partition.append_if(condition, batches, acks));
+        return runtime::block_in_place(|| partition.append_in(room, condition, batches, acks));
     }
-    partition.append_if(condition, batches, acks)
+    partition.append_in(room, condition, batches, acks)
 }
 
 /// Returns once what was appended is as safe as acks=all makes it.

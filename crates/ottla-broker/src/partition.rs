@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ottla_log::{
     AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend, LeaderEpoch, Log,
-    LogId, LogObserver, Maintenance, Offset, ReadError, StorageError, Timestamp, TopicId,
+    LogId, LogObserver, Maintenance, Offset, ReadError, Room, StorageError, Timestamp, TopicId,
     ValidBatches,
 };
 use ottla_partition::metadata::Partition as Registration;
@@ -155,14 +155,25 @@ impl Partition {
         }
     }
 
-    /// Appends a client's batches.
+    /// Appends batches; waits on this thread where the dirty budget has no room for them.
     pub(crate) fn append(&self, batches: ValidBatches, acks: Acks) -> Result<Appended, Refusal> {
-        self.append_if(Condition::Any, batches, acks)
+        self.append_if(None, Condition::Any, batches, acks)
     }
 
-    /// Appends a client's batches if `condition` holds.
-    pub(crate) fn append_if(
+    /// Appends a client's batches in `room`, if `condition` holds.
+    pub(crate) fn append_in(
         &self,
+        room: Room,
+        condition: Condition,
+        batches: ValidBatches,
+        acks: Acks,
+    ) -> Result<Appended, Refusal> {
+        self.append_if(Some(room), condition, batches, acks)
+    }
+
+    fn append_if(
+        &self,
+        room: Option<Room>,
         condition: Condition,
         batches: ValidBatches,
         acks: Acks,
@@ -171,7 +182,10 @@ impl Partition {
         let epoch = self.driven.lock().replica.check_append(acks)?;
         let mut context = LeaderAppend::new(self.timer.now(), epoch);
         context.condition = condition;
-        let appended = self.log.append_as_leader(batches, &context)?;
+        let appended = match room {
+            Some(room) => self.log.append_in(room, batches, &context)?,
+            None => self.log.append_as_leader(batches, &context)?,
+        };
         self.drive(|replica, now| replica.appended(now, appended.end));
         if !self.is_looked_after.swap(true, Ordering::Relaxed) {
             self.look_after(Upkeep::appended);

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
-use ottla_log::{Entropy, FlushMode, Log, LogError, LogId, LogOptions, Offset, Store, TopicId};
+use ottla_log::{
+    AppendError, Entropy, FlushMode, Log, LogError, LogId, LogOptions, Offset, Room, Store, TopicId,
+};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView, TopicConfig};
 use ottla_partition::metadata::{
@@ -50,6 +52,8 @@ pub(crate) struct Partitions {
     /// Logs that were on the disk at start and have not been opened.
     unopened: Mutex<BTreeSet<LogId>>,
     openers: Arc<Openers>,
+    /// Held by the one append that waits for room in the dirty budget; the others queue for it.
+    waits_for_room: tokio::sync::Mutex<()>,
 }
 
 /// A partition that is to be opened: what the image says of it.
@@ -102,6 +106,7 @@ impl Partitions {
             shards: Default::default(),
             unopened: Mutex::new(unopened),
             openers: Arc::default(),
+            waits_for_room: tokio::sync::Mutex::default(),
         }
     }
 
@@ -136,6 +141,27 @@ impl Partitions {
             Some(to_come) => to_come.opened().await,
             None => Err(LogError::Closed { id }.into()),
         }
+    }
+
+    /// Room for an append of `bytes` bytes to `partition`. Where there is none, one thread of the
+    /// blocking pool waits for it, for one append after the other, and no worker does.
+    pub(crate) async fn room(
+        &self,
+        runtime: &Runtime,
+        partition: &Partition,
+        bytes: usize,
+    ) -> Result<Room, AppendError> {
+        if let Some(room) = partition.log().try_room(bytes)? {
+            return Ok(room);
+        }
+        let _turn = self.waits_for_room.lock().await;
+        let log = partition.log().clone();
+        let waiting = runtime.spawn_blocking(move || log.room(bytes));
+        waiting.await.unwrap_or_else(|panic| {
+            let id = partition.id().clone();
+            tracing::error!(%panic, %id, "waiting for room panicked; this is a bug");
+            Err(AppendError::Closed(id))
+        })
     }
 
     /// Opens those of the partitions in `asked` that were on the disk at start and have not been

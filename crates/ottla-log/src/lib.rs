@@ -47,7 +47,7 @@ pub use limits::Limits;
 pub use log::{
     AppendError, AppendOptions, Appended, BatchSlice, Bound, Condition, CutTail, Durability,
     DurabilityTicket, Ends, FlushMode, LeaderAppend, Log, LogConfig, LogError, LogObserver,
-    LogOptions, LogRecords, LogRecovery, Maintenance, ReadError, TimedOffset, TruncateError,
+    LogOptions, LogRecords, LogRecovery, Maintenance, ReadError, Room, TimedOffset, TruncateError,
 };
 pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};

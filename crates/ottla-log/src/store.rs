@@ -24,6 +24,7 @@ mod replay;
 mod report;
 mod rounds;
 mod seals;
+mod stopped;
 mod text;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_log::{
-    AppendError, Appended, Codec, ProduceError, ProduceLimits, ValidBatches, parse_produce,
+    AppendError, Appended, Codec, Condition, ProduceError, ProduceLimits, Room, ValidBatches,
+    parse_produce,
 };
 use ottla_partition::metadata::is_internal_topic;
 use ottla_partition::partition::{Acks, WaiterId};
@@ -165,7 +166,12 @@ async fn append(
     }
     // What checking it takes, given back once it is in the log.
     let _room = room_for(context, &batches).await;
-    match append_to(&partition, batches, acks) {
+    let room = context.core.room(&partition, batches.bytes().len()).await;
+    let appended = match room {
+        Ok(room) => append_to(&partition, room, batches, acks),
+        Err(error) => Err(error.into()),
+    };
+    match appended {
         Ok(appended) => {
             if acks == Acks::All {
                 pending.wait_for(&partition, &appended, place);
@@ -214,14 +220,16 @@ fn is_compressed(batches: &ValidBatches) -> bool {
 
 fn append_to(
     partition: &Partition,
+    room: Room,
     batches: ValidBatches,
     acks: Acks,
 ) -> Result<Appended, Refusal> {
+    let any = Condition::Any;
     let large = batches.bytes().len() > INLINE_COMPRESSED_MAX;
     if large && is_compressed(&batches) {
-        return runtime::block_in_place(|| partition.append(batches, acks));
+        return runtime::block_in_place(|| partition.append_in(room, any, batches, acks));
     }
-    partition.append(batches, acks)
+    partition.append_in(room, any, batches, acks)
 }
 
 fn explain(partition: &Partition, refusal: &Refusal) -> Refused {

@@ -128,3 +128,37 @@ fn what_changed_while_a_log_was_opened_counts() {
     let appended = partition.append(batches, Acks::All).unwrap();
     assert!(appended.log_append_time.is_some(), "{appended:?}");
 }
+
+#[test]
+fn appends_without_room_wait_and_hold_no_worker() {
+    let broker = broker();
+    let topic = create(&broker, "t");
+    let core = &broker.core;
+    let partition = core
+        .partitions()
+        .open_now(&wanted(&broker, &topic))
+        .unwrap();
+    // More than the budget: it is let through alone, and leaves nothing to others.
+    let all = partition.log().room(1 << 40).unwrap();
+    // As many as there may be workers, and more.
+    let append = |_| {
+        let topic = broker.topic("t").unwrap();
+        core.runtime().spawn(async move {
+            let record = ottla_log::Record::new("value");
+            let options = ottla_log::AppendOptions::default();
+            topic.append(0, &[record], options).await.unwrap()
+        })
+    };
+    let appends: Vec<_> = (0..20).map(append).collect();
+    // Comes after them, and would wait for ever for a worker.
+    let ask = core.runtime().spawn(async { 1 });
+    assert_eq!(core.runtime().block_on(ask).unwrap().unwrap(), 1);
+    drop(all);
+    let mut offsets = Vec::new();
+    for append in appends {
+        let appended = core.runtime().block_on(append).unwrap().unwrap();
+        offsets.push(appended.base_offset.get());
+    }
+    offsets.sort_unstable();
+    assert_eq!(offsets, (0..20).collect::<Vec<_>>());
+}

@@ -9,7 +9,8 @@ use super::boundaries::Boundary;
 use super::config::FlushMode;
 use super::core::{Appender, LogCore};
 use super::errors::AppendError;
-use super::seam::{LogShared, Written};
+use super::room::Room;
+use super::seam::Written;
 use crate::batch::{
     AssignedBatches, BatchError, BatchHeader, EndTransactionMarker, Records, ValidBatches,
 };
@@ -91,7 +92,17 @@ impl LogCore {
         batches: ValidBatches,
         context: &LeaderAppend,
     ) -> Result<Appended, AppendError> {
-        let reservation = self.reserve(batches.bytes().len())?;
+        let room = self.room(batches.bytes().len())?;
+        self.append_in(room, batches, context)
+    }
+
+    /// As [`LogCore::append_as_leader`], in room that was taken before.
+    pub(crate) fn append_in(
+        &self,
+        room: Room,
+        batches: ValidBatches,
+        context: &LeaderAppend,
+    ) -> Result<Appended, AppendError> {
         let mut appender = self.appender();
         self.check_appendable()?;
         if let Some(duplicate) = self.check_producer(&mut appender, &batches, context)? {
@@ -124,7 +135,7 @@ impl LogCore {
             Origin::Coordinator => (batches, None),
         };
         let assigned = batches.into_assigned(ends.end, context.leader_epoch)?;
-        self.write(&mut appender, &assigned, context.now, reservation)?;
+        self.write(&mut appender, &assigned, context.now, room)?;
         drop(appender);
         self.tell_if_durable();
         Ok(Appended {
@@ -144,7 +155,7 @@ impl LogCore {
         batches: ValidBatches,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        let reservation = self.reserve(batches.bytes().len())?;
+        let room = self.room(batches.bytes().len())?;
         let mut appender = self.appender();
         self.check_appendable()?;
         let assigned = batches.into_replicated()?;
@@ -156,7 +167,7 @@ impl LogCore {
                 end: ends.end,
             });
         }
-        self.write(&mut appender, &assigned, now, reservation)?;
+        self.write(&mut appender, &assigned, now, room)?;
         drop(appender);
         self.tell_if_durable();
         Ok(Appended {
@@ -167,21 +178,6 @@ impl LogCore {
             log_start: ends.start,
             duplicate: false,
         })
-    }
-
-    /// Takes room in the dirty budget; gives it back when dropped.
-    fn reserve(&self, bytes: usize) -> Result<Reservation<'_>, AppendError> {
-        let bytes = bytes as u64;
-        match self.shared.flusher.reserve(bytes) {
-            Ok(()) => Ok(Reservation {
-                shared: &self.shared,
-                bytes,
-            }),
-            Err(cause) => Err(match self.health.gone() {
-                Some(gone) => AppendError::gone(gone, &self.id),
-                None => AppendError::Storage((*cause).clone()),
-            }),
-        }
     }
 
     fn check_appendable(&self) -> Result<(), AppendError> {
@@ -255,7 +251,7 @@ impl LogCore {
         appender: &mut Appender,
         batches: &AssignedBatches,
         now: Timestamp,
-        reservation: Reservation<'_>,
+        room: Room,
     ) -> Result<(), AppendError> {
         self.check_markers(batches)?;
         let bytes = batches.bytes();
@@ -290,7 +286,7 @@ impl LogCore {
                 ends.durable = end;
             }
         });
-        reservation.spend(bytes.len() as u64);
+        room.spend(bytes.len() as u64);
         let written = Written {
             segment_base: segment.base(),
             position,
@@ -357,32 +353,6 @@ impl LogCore {
         let ends = self.ends();
         if ends.durable == ends.end {
             self.observers.durable(ends);
-        }
-    }
-}
-
-/// Room in the dirty budget for one append.
-#[derive(Debug)]
-pub(super) struct Reservation<'a> {
-    shared: &'a LogShared,
-    bytes: u64,
-}
-
-impl Reservation<'_> {
-    /// `bytes` were written: they belong to the flusher now.
-    fn spend(mut self, bytes: u64) {
-        if bytes > self.bytes {
-            self.shared.flusher.reserve_more(bytes - self.bytes);
-            self.bytes = bytes;
-        }
-        self.bytes -= bytes;
-    }
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.shared.flusher.unreserve(self.bytes);
         }
     }
 }

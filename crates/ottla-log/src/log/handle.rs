@@ -13,6 +13,7 @@ use super::errors::{AppendError, ReadError, TruncateError};
 use super::observe::LogObserver;
 use super::read::Bound;
 use super::records::LogRecords;
+use super::room::Room;
 use super::seam::{DurabilityTicket, FlushTarget, Maintenance};
 use super::slice::BatchSlice;
 use super::time::TimedOffset;
@@ -121,6 +122,37 @@ impl Log {
         context: &LeaderAppend,
     ) -> Result<Appended, AppendError> {
         self.core.append_as_leader(batches, context)
+    }
+
+    /// Takes room for an append of `bytes` bytes in the store's dirty budget; `None` where it would
+    /// have to be waited for until others' bytes are durable.
+    ///
+    /// # Errors
+    /// [`AppendError`]: the log, or its store, is gone.
+    pub fn try_room(&self, bytes: usize) -> Result<Option<Room>, AppendError> {
+        self.core.try_room(bytes)
+    }
+
+    /// As [`Log::try_room`], waiting for it.
+    ///
+    /// # Errors
+    /// As [`Log::try_room`].
+    pub fn room(&self, bytes: usize) -> Result<Room, AppendError> {
+        self.core.room(bytes)
+    }
+
+    /// As [`Log::append_as_leader`], in room that was taken for the bytes of `batches`: does not
+    /// wait for any.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn append_in(
+        &self,
+        room: Room,
+        batches: ValidBatches,
+        context: &LeaderAppend,
+    ) -> Result<Appended, AppendError> {
+        self.core.append_in(room, batches, context)
     }
 
     /// Appends batches as a follower, who keeps offsets and epochs as the leader gave them. Offsets

@@ -136,6 +136,10 @@ impl Flusher for DirectFlusher {
         Ok(())
     }
 
+    fn try_reserve(&self, bytes: u64) -> Result<bool, Arc<StorageError>> {
+        self.reserve(bytes).map(|()| true)
+    }
+
     fn reserve_more(&self, bytes: u64) {
         self.state.lock().reserved += bytes;
     }

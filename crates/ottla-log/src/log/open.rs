@@ -85,6 +85,18 @@ impl LogCore {
         };
         let mut report = LogRecovery::default();
         let dir: Arc<Path> = shared.dir(&id).into();
+        let left = Opening {
+            shared,
+            dir: &dir,
+            known,
+            options: &options,
+        };
+        if let Some(recovered) = left.take_left().map_err(failed)? {
+            let topic_id = known.left.as_ref().map(|left| left.topic_id);
+            let topic_id = topic_id.unwrap_or_default();
+            let core = Self::recovered(shared, id, (dir, topic_id), options, known, recovered);
+            return Ok((core, report));
+        }
         let found = find_dir(shared, &id, &dir, options.topic_id, &mut report).map_err(failed)?;
         let topic_id = match found {
             Found::Dir(topic_id) => topic_id,
@@ -107,6 +119,20 @@ impl LogCore {
             options: &options,
         };
         let (recovered, removed) = opening.run(&mut report).map_err(failed)?;
+        let core = Self::recovered(shared, id, (dir, topic_id), options, known, recovered);
+        core.pending.lock().removed = removed;
+        Ok((core, report))
+    }
+
+    /// The log in `place` as it was recovered.
+    fn recovered(
+        shared: &Arc<LogShared>,
+        id: LogId,
+        (dir, topic_id): (Arc<Path>, TopicId),
+        options: LogOptions,
+        known: &Known,
+        recovered: Recovered,
+    ) -> Arc<Self> {
         let durable = recovered.end;
         let ends = Ends {
             start: recovered.start,
@@ -114,7 +140,7 @@ impl LogCore {
             durable,
             first_unstable: recovered.replay.producers.first_unstable(),
         };
-        let core = Self::of(
+        Self::of(
             shared,
             Parts {
                 id,
@@ -123,7 +149,7 @@ impl LogCore {
                 config: options.config,
                 ends,
                 segments: recovered.segments,
-                removed,
+                removed: Vec::new(),
                 epochs: recovered.replay.epochs,
                 epochs_dirty: !known.clean,
                 producers: recovered.replay.producers,
@@ -132,8 +158,7 @@ impl LogCore {
                 noted: known.has_data == Some(topic_id),
                 cleaned: known.cleaned,
             },
-        );
-        Ok((core, report))
+        )
     }
 
     /// A log without a directory.
@@ -257,6 +282,38 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
+    /// After a clean stop: the log as it was left, if nothing speaks against that. No file is
+    /// opened, and nothing of a segment is read: the stop saw to it that all was written.
+    fn take_left(&self) -> Result<Option<Recovered>, StorageError> {
+        let known = self.known;
+        let Some(left) = known.left.as_ref().filter(|_| known.clean) else {
+            return Ok(None);
+        };
+        let is_same = self.options.topic_id == Some(left.topic_id)
+            && left.end == known.recovery_point
+            && known.log_start <= left.end;
+        let second = left.segments.get(1);
+        if !is_same || second.is_some_and(|(base, _)| *base <= known.log_start) {
+            return Ok(None);
+        }
+        let Some(bounds) = left.segments_in(self.shared, self.dir)? else {
+            return Ok(None);
+        };
+        let Some(mut replay) = left.replay(self.shared) else {
+            return Ok(None);
+        };
+        replay.epochs.truncate_from_end(left.end);
+        let first = bounds.first().map_or(left.end, |(base, _)| *base);
+        let segment = |(base, extent)| self.segment(base, Origin::Found(extent));
+        Ok(Some(Recovered {
+            segments: bounds.into_iter().map(segment).collect(),
+            start: known.log_start.max(first),
+            end: left.end,
+            replay,
+            corrupt: None,
+        }))
+    }
+
     /// The log, and the segments below its start that are still there.
     fn run(&self, report: &mut LogRecovery) -> Result<(Recovered, Segments), StorageError> {
         let vfs = &*self.shared.vfs;

@@ -60,6 +60,22 @@ impl Replay {
         }
     }
 
+    /// The state that the contents of both files tell of the whole log up to `end`; `None` where
+    /// one does not.
+    pub(super) fn whole(
+        epochs: &[u8],
+        producers: &[u8],
+        end: Offset,
+        limits: &Limits,
+    ) -> Option<Self> {
+        Some(Self {
+            epochs: LeaderEpochCache::load(epochs, end, limits).ok()?,
+            epochs_from: end,
+            producers: ProducerState::load(producers, end, limits).ok()?,
+            limits: limits.clone(),
+        })
+    }
+
     /// Takes in the next batch.
     pub(super) fn apply(&mut self, header: &BatchHeader, batch: &Bytes) -> Result<(), BatchError> {
         if header.base_offset >= self.epochs_from {

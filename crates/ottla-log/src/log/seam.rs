@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::config::FlushMode;
 use super::findings::Findings;
 use super::handles::Handles;
+use super::left::Left;
 use crate::clock::Clock;
 use crate::vfs::Vfs;
 use crate::{Limits, LogId, Offset, StorageError, Timestamp, TopicId};
@@ -99,6 +100,9 @@ pub(crate) trait Flusher: fmt::Debug + Send + Sync {
     /// call removes the clean marker, durably. Refused once the store is closed.
     fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>>;
 
+    /// As [`Flusher::reserve`]; `false` where it would have to wait.
+    fn try_reserve(&self, bytes: u64) -> Result<bool, Arc<StorageError>>;
+
     /// Takes `bytes` more without waiting: a batch that grew while it was rewritten.
     fn reserve_more(&self, bytes: u64);
 
@@ -168,6 +172,8 @@ pub(crate) struct Known {
     pub(crate) cleaned: Offset,
     /// The whole file system was synced since the unclean stop: nothing that is there can go.
     pub(crate) synced: bool,
+    /// After a clean stop: how that left the log, where it is known.
+    pub(crate) left: Option<Arc<Left>>,
 }
 
 /// The offsets of one log that the store checkpoints.

@@ -10,7 +10,8 @@ use crate::log::{Checkpoints, Flusher, Way};
 use crate::{LogId, StorageError};
 
 use super::report::CloseReport;
-use super::{Inner, Life};
+use super::stopped::Stopped;
+use super::{Found, Inner, Life};
 
 /// From this many open logs on the whole file system is synced instead of each file. Fewer in
 /// tests, so that a crash after every operation stays affordable.
@@ -50,7 +51,7 @@ impl Inner {
         let mut report = CloseReport::default();
         // Each log says itself what could not be flushed.
         let _ = self.rounds.wait(self.rounds.round());
-        let checkpoints = self.close_each(&mut report);
+        let (checkpoints, left) = self.close_each(&mut report);
         for (id, closed) in &checkpoints {
             report.ends.insert(id.clone(), closed.recovery_point);
         }
@@ -59,7 +60,8 @@ impl Inner {
         if !self.was_clean {
             report.pending = self.found.lock().keys().cloned().collect();
         }
-        match self.rounds.finish(&checkpoints, report.pending.is_empty()) {
+        let may_be_clean = report.pending.is_empty();
+        match self.rounds.finish(&checkpoints, may_be_clean, &left) {
             Ok(clean) => report.clean = clean,
             Err(cause) => report.cause = Some(cause),
         }
@@ -71,8 +73,9 @@ impl Inner {
         report
     }
 
-    /// Closes the open logs; answers what may be checkpointed of those that could be closed.
-    fn close_each(&self, report: &mut CloseReport) -> Vec<(LogId, Checkpoints)> {
+    /// Closes the open logs; answers what may be checkpointed of those that could be closed, and
+    /// how each log is left.
+    fn close_each(&self, report: &mut CloseReport) -> (Vec<(LogId, Checkpoints)>, Stopped) {
         let mut fail = |id: LogId, cause: StorageError| {
             let cause = Arc::new(cause);
             self.rounds.fail(&id, &cause);
@@ -90,9 +93,13 @@ impl Inner {
             Ok(true) | Err(_) => Way::Together(Vec::new()),
         };
         let mut closed = Vec::new();
+        let mut stopped = self.never_opened();
         for (id, core) in logs {
             match core.close(&mut way) {
-                Ok(checkpoints) => closed.push((id, checkpoints)),
+                Ok(checkpoints) => {
+                    stopped.extend(core.left().map(|left| (id.clone(), Arc::new(left))));
+                    closed.push((id, checkpoints));
+                }
                 Err(cause) => fail(id, cause),
             }
         }
@@ -104,6 +111,13 @@ impl Inner {
                 fail(id, cause.clone());
             }
         }
-        closed
+        (closed, stopped)
+    }
+
+    /// The logs that are still as the last clean stop left them.
+    fn never_opened(&self) -> Stopped {
+        let found = self.found.lock();
+        let left = |(id, found): (&LogId, &Found)| Some((id.clone(), found.known.left.clone()?));
+        found.iter().filter_map(left).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::checkpoint;
+use crate::checkpoint::{self, CleanShutdown};
 use crate::log::{FlushMode, Known};
 use crate::vfs::Vfs;
 use crate::{LogId, Offset, StorageError, TopicId};
@@ -22,6 +22,7 @@ use super::replay::{Replay, replay};
 use super::report::RecoveryReport;
 use super::rounds::{CLEANED, HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
 use super::seals;
+use super::stopped::{self, STOPPED};
 
 /// Kafka's name for the file with the high watermarks.
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
@@ -242,7 +243,27 @@ impl Opening<'_> {
         for known in known.values_mut() {
             known.clean = clean;
         }
+        if clean {
+            self.read_left(&mut known)?;
+        }
         Ok(known)
+    }
+
+    /// Adds how the last stop left each log, if it was this program's.
+    fn read_left(&mut self, known: &mut BTreeMap<LogId, Known>) -> Result<(), StorageError> {
+        let marker = self.data.kafka.join(MARKER);
+        let is_ours = |bytes: &[u8]| Ok(CleanShutdown::decode(bytes) == Some(CleanShutdown::OURS));
+        if self.read(&marker, is_ours)? != Some(true) {
+            return Ok(());
+        }
+        let path = self.data.own.join(STOPPED);
+        let decode = |bytes: &[u8]| stopped::decode(bytes).map_err(str::to_owned);
+        for (id, left) in self.read(&path, decode)?.unwrap_or_default() {
+            if let Some(known) = known.get_mut(&id) {
+                known.left = Some(left);
+            }
+        }
+        Ok(())
     }
 
     fn read_offsets(&mut self, name: &str) -> Result<BTreeMap<LogId, Offset>, StorageError> {

@@ -347,10 +347,7 @@ impl Flusher for Rounds {
             if state.closed {
                 return Err(Arc::new(StorageError::Closed));
             }
-            let taken = state.dirty + state.reserved;
-            // What is larger than the whole budget is let through alone.
-            if taken == 0 || taken.saturating_add(bytes) <= self.dirty_bytes_max {
-                state.reserved += bytes;
+            if state.take_room(bytes, self.dirty_bytes_max) {
                 return Ok(());
             }
             if state.relieving || state.dirty == 0 {
@@ -364,6 +361,15 @@ impl Flusher for Rounds {
             state.relieving = false;
             self.room.notify_all();
         }
+    }
+
+    fn try_reserve(&self, bytes: u64) -> Result<bool, Arc<StorageError>> {
+        self.marker.remove(&*self.vfs)?;
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Arc::new(StorageError::Closed));
+        }
+        Ok(state.take_room(bytes, self.dirty_bytes_max))
     }
 
     fn reserve_more(&self, bytes: u64) {

@@ -9,4 +9,5 @@ pub(super) mod kit;
 mod pairs;
 mod rounds;
 mod seals;
+mod stopped;
 mod threads;

@@ -6,17 +6,20 @@ use crate::log::Checkpoints;
 use crate::{LogId, StorageError};
 
 use super::super::journal::Refused;
+use super::super::stopped::{self, STOPPED, Stopped};
 use super::Rounds;
 use super::state::LogState;
 
 impl Rounds {
     /// After all open logs were closed, with `closed` as the answers of those that could be:
     /// writes the checkpoints and, where everything is durable in the logs' own files and
-    /// `may_be_clean`, leaves the clean mark. Answers whether it did.
+    /// `may_be_clean`, says in `left` how each log is left and leaves the clean mark. Answers
+    /// whether it did.
     pub(in super::super) fn finish(
         &self,
         closed: &[(LogId, Checkpoints)],
         may_be_clean: bool,
+        left: &Stopped,
     ) -> Result<bool, StorageError> {
         let _step = self.step.lock();
         if !closed.is_empty() {
@@ -46,6 +49,9 @@ impl Rounds {
         if is_unfinished || !may_be_clean || !self.void_journal()? {
             return Ok(false);
         }
+        // Durable before the mark, which says that it may be believed.
+        self.dirs.own.replace(STOPPED, &stopped::encode(left))?;
+        self.dirs.own.sync()?;
         self.marker.leave(&*self.vfs)?;
         Ok(true)
     }

@@ -144,6 +144,17 @@ impl LogState {
 }
 
 impl State {
+    /// Takes room for `bytes` in a budget of `most`, if there is some.
+    pub(super) const fn take_room(&mut self, bytes: u64, most: u64) -> bool {
+        let taken = self.dirty + self.reserved;
+        // What is larger than the whole budget is let through alone.
+        let fits = taken == 0 || taken.saturating_add(bytes) <= most;
+        if fits {
+            self.reserved += bytes;
+        }
+        fits
+    }
+
     /// The number of the round that makes everything handed over so far durable.
     pub(super) fn round(&self) -> u64 {
         if !self.items.is_empty() {
