@@ -1,24 +1,27 @@
 //! What a log costs beside the system calls it cannot do without: appends beside `pwrite` and
 //! CRC-32C of the same bytes, durable appends beside `fdatasync` in the same group sizes, reads
-//! from the page cache beside `pread`.
+//! from the page cache beside `pread`, opening after a crash beside reading with a checksum; and
+//! how fast a log is compacted, and what an idle one holds.
 //!
 //! Both sides of each comparison alternate in one run, over files of their own in `TMPDIR`. With
-//! words as arguments only these parts: `append`, `durable`, `read`.
+//! words as arguments only these parts: `append`, `durable`, `read`, `crash`, `compact`, `idle`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod durable;
+mod whole;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::time::Duration;
+use std::{fs, io};
 
 use bytes::Bytes;
 use ottla_benches::conditions;
 use ottla_benches::stats::{line, median, sorted, timed};
 use ottla_log::{
-    AppendOptions, BatchOptions, Bound, FlushMode, LeaderAppend, LeaderEpoch, Limits, Log,
-    LogOptions, Offset, Record, Store, StoreOptions, Timestamp, ValidBatches, build_batch, crc,
+    BatchOptions, Bound, FlushMode, LeaderAppend, LeaderEpoch, Limits, Log, LogOptions, Offset,
+    Record, Store, StoreOptions, Timestamp, ValidBatches, build_batch, crc,
 };
 
 /// How often each comparison is made.
@@ -28,10 +31,6 @@ const BATCH_RECORDS: usize = 64;
 const RECORD_BYTES: usize = 1 << 10;
 /// Batches in a run of appends.
 const BATCHES: usize = 2_048;
-/// How long durable appends run.
-const DURABLE: Duration = Duration::from_secs(2);
-/// Threads that wait for durability at a time.
-const WAITERS: [usize; 2] = [1, 256];
 /// Bytes that one read asks for.
 const READ_BYTES: [usize; 2] = [64 << 10, 1 << 20];
 
@@ -44,12 +43,19 @@ fn main() -> io::Result<()> {
         append(dir.path())?;
     }
     if is_asked("durable") {
-        for waiters in WAITERS {
-            durable(dir.path(), waiters)?;
-        }
+        durable::all(dir.path())?;
     }
     if is_asked("read") {
         read(dir.path())?;
+    }
+    if is_asked("crash") {
+        whole::crash(dir.path())?;
+    }
+    if is_asked("compact") {
+        whole::compact(dir.path())?;
+    }
+    if is_asked("idle") {
+        whole::idle(dir.path())?;
     }
     Ok(())
 }
@@ -145,67 +151,6 @@ fn on_cpu<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let before = now();
     let done = work();
     (now().saturating_sub(before), done)
-}
-
-/// Appends of one record each, all waiting for durability, beside writes of as much with a sync.
-fn durable(dir: &Path, waiters: usize) -> io::Result<()> {
-    let (_store, log) = store(dir, &format!("durable-{waiters}"), FlushMode::Sync)?;
-    let barrier = Barrier::new(waiters);
-    let one = || -> io::Result<Vec<Duration>> {
-        let record = Record::new(vec![b'x'; RECORD_BYTES]);
-        let mut times = Vec::new();
-        barrier.wait();
-        let started = Instant::now();
-        while started.elapsed() < DURABLE {
-            let append = || log.append(std::slice::from_ref(&record), AppendOptions::default());
-            let (time, done) = timed(append);
-            done.map_err(io::Error::other)?;
-            times.push(time);
-        }
-        Ok(times)
-    };
-    let (time, times) = timed(|| {
-        thread::scope(|scope| {
-            let mut threads = Vec::with_capacity(waiters);
-            threads.resize_with(waiters, || scope.spawn(one));
-            let join = |thread: thread::ScopedJoinHandle<'_, io::Result<Vec<Duration>>>| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(io::Error::other("a waiter panicked")))
-            };
-            threads
-                .into_iter()
-                .map(join)
-                .collect::<io::Result<Vec<_>>>()
-        })
-    });
-    let times = sorted(times?.concat());
-    let ours = times.len() as f64 / time.as_secs_f64();
-    let (rounds, took) = plain_rounds(&dir.join(format!("durable-{waiters}.plain")), waiters)?;
-    let plain = (rounds * waiters) as f64 / took.as_secs_f64();
-    let name = format!("durable appends, {waiters} waiting");
-    let figure = format!(
-        "{ours:.0} /s ({:.0} % of {plain:.0} /s), p50 {:.3} ms",
-        100.0 * ours / plain,
-        median(&times).as_secs_f64() * 1e3
-    );
-    println!("{}", line(&name, figure, ""));
-    Ok(())
-}
-
-/// Writes as many records at once as there are waiters, and syncs: how often, in what time.
-fn plain_rounds(path: &Path, waiters: usize) -> io::Result<(usize, Duration)> {
-    let file = File::create_new(path)?;
-    let bytes = vec![b'x'; RECORD_BYTES * waiters];
-    let (mut rounds, mut position) = (0, 0);
-    let started = Instant::now();
-    while started.elapsed() < DURABLE {
-        file.write_all_at(&bytes, position)?;
-        file.sync_data()?;
-        position += bytes.len() as u64;
-        rounds += 1;
-    }
-    Ok((rounds, started.elapsed()))
 }
 
 /// Reads of what the page cache holds.
