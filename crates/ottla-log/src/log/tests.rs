@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod files;
+mod kafka;
 mod model;
 mod reading;
 mod real;

@@ -111,12 +111,26 @@ fn only_checked_bytes_leave_as_a_range_of_the_file() {
 
 #[test]
 fn a_flipped_bit_is_never_served() {
+    for has_seal in [true, false] {
+        a_flipped_bit(has_seal);
+    }
+}
+
+/// What a reader meets: a segment without its seal is checked batch by batch.
+fn a_flipped_bit(has_seal: bool) {
     let kit = Kit::new();
     let log = kit.open(&Known::default());
     log.fill(15);
     let known = closed(&log);
     let size = log_size(&kit) / 15;
     drop(log);
+    if !has_seal {
+        let seal = kit
+            .shared
+            .seal_dir
+            .join("orders-0/00000000000000000000.seal");
+        kit.vfs().remove_file(&seal).unwrap();
+    }
     let path = kit.shared.root.join("orders-0/00000000000000000000.log");
     let file = kit.vfs().open(&path, OpenMode::Write).unwrap();
     file.write_all_at(&mut [IoSlice::new(b"!")], 7 * size + size - 10)
