@@ -159,7 +159,7 @@ pub const DEFECTS: &[Defect] = &[
     defect!("clean-marker-written-early", "a clean marker says that everything is in the files",
         LOG::"store::tests::crashes::records_deleted_between_clean_stops",
         "ottla-log/src/store/rounds/finish.rs": "        self.checkpoint()?;\n" =>
-        "        self.marker.leave()?;\n        self.checkpoint()?;\n"),
+        "        self.marker.leave(&*self.vfs)?;\n        self.checkpoint()?;\n"),
     defect!("clean-marker-stays", "a clean marker goes before anything changes",
         LOG::"store::tests::crashes::rolling_and_a_clean_stop",
         "ottla-log/src/store/rounds.rs":
