@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_log::{
-    AppendOptions, Appended, BatchOptions, Codec, Condition, Durability, LogId, Offset,
-    ProduceLimits, Record, Room, TopicId, TopicName, ValidBatches, build_batch, parse_produce,
+    AppendOptions, Appended, BatchOptions, Bound, Codec, Condition, Durability, Log, LogId,
+    LogRecords, Offset, ProduceLimits, Record, Room, TopicId, TopicName, ValidBatches, build_batch,
+    parse_produce,
 };
 use ottla_partition::metadata::controller::CreateTopics;
 use ottla_partition::metadata::{Topic as Registered, is_internal_topic};
@@ -56,11 +57,19 @@ pub enum Isolation {
     /// Everything up to the high watermark.
     #[default]
     ReadUncommitted,
-    /// Nothing from the first open transaction on.
+    /// Nothing from the first open transaction on, and nothing of aborted ones.
     ReadCommitted,
 }
 
 impl Isolation {
+    /// What such a reader sees of `log` from `from` to `until`, where it ends.
+    fn records(self, log: &Log, from: Offset, until: Offset) -> LogRecords {
+        match self {
+            Self::ReadUncommitted => log.records_until(from, Bound::Until(until)),
+            Self::ReadCommitted => log.committed_records(from, until),
+        }
+    }
+
     /// Where such a reader ends.
     fn end_of(self, view: View) -> Offset {
         match self {
@@ -482,8 +491,13 @@ async fn read(
         }));
     }
     let until = isolation.end_of(view);
-    let log = partition.log();
-    Ok(RecordStream::new(topic.inside, log, from, until))
+    let records = isolation.records(partition.log(), from, until);
+    Ok(RecordStream::new(
+        topic.inside,
+        records,
+        from < until,
+        until,
+    ))
 }
 
 async fn ends(inside: Entered, topic: Topic, number: i32) -> Result<PartitionEnds, PartitionError> {

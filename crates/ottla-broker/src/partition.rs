@@ -10,9 +10,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ottla_log::{
-    AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend, LeaderEpoch, Log,
-    LogId, LogObserver, Maintenance, Offset, ReadError, Room, StorageError, Timestamp, TopicId,
-    ValidBatches,
+    AbortedTransaction, AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend,
+    LeaderEpoch, Log, LogId, LogObserver, Maintenance, Offset, ReadError, Room, StorageError,
+    Timestamp, TopicId, ValidBatches,
 };
 use ottla_partition::metadata::Partition as Registration;
 use ottla_partition::partition::{
@@ -224,15 +224,22 @@ impl Partition {
         driven.replica.forget(waiter);
     }
 
-    /// Whole batches from `from` on, up to `until`; at least one where there is one. `None` where
+    /// Whole batches from `from` on, up to `until`; at least one where there is one. With the
+    /// transactions that were aborted among them, for a reader of committed records. `None` where
     /// a disk would have to be waited for.
     pub(crate) fn read_nowait(
         &self,
         from: Offset,
         max_bytes: usize,
         until: Offset,
-    ) -> Result<Option<BatchSlice>, ReadError> {
-        self.log.read_nowait(from, max_bytes, Bound::Until(until))
+        committed_only: bool,
+    ) -> Result<Option<(BatchSlice, Vec<AbortedTransaction>)>, ReadError> {
+        if committed_only {
+            let slice = self.log.read_committed_nowait(from, max_bytes, until)?;
+            return Ok(slice.map(|slice| (slice.batches, slice.aborted)));
+        }
+        let slice = self.log.read_nowait(from, max_bytes, Bound::Until(until))?;
+        Ok(slice.map(|slice| (slice, Vec::new())))
     }
 
     /// As [`Partition::read_nowait`], waiting for the disk.
@@ -241,8 +248,14 @@ impl Partition {
         from: Offset,
         max_bytes: usize,
         until: Offset,
-    ) -> Result<BatchSlice, ReadError> {
-        self.log.read(from, max_bytes, Bound::Until(until))
+        committed_only: bool,
+    ) -> Result<(BatchSlice, Vec<AbortedTransaction>), ReadError> {
+        if committed_only {
+            let slice = self.log.read_committed(from, max_bytes, until)?;
+            return Ok((slice.batches, slice.aborted));
+        }
+        let slice = self.log.read(from, max_bytes, Bound::Until(until))?;
+        Ok((slice, Vec::new()))
     }
 
     /// Refuses an asker that names another term than this one, or where this broker does not lead.

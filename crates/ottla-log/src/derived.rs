@@ -1,32 +1,19 @@
 //! What can be made anew from a log's batches: one shape for all of it.
 //!
-//! Leader epochs and producer state have this shape; the transaction index and a key index will.
-//! The log applies each batch it appends or replays, and keeps the snapshots.
+//! Leader epochs and producer state have this shape. The transaction index has not: it is cut into
+//! segments, and follows from the ends of transactions that the producer state tells of.
+//! The log takes in each batch that it appends or replays, and keeps the snapshots.
 
-use bytes::Bytes;
-
-use crate::batch::{BatchError, BatchHeader};
 use crate::{Limits, Offset};
 
 /// State that a log's batches determine.
 ///
-/// For any log, `apply` of all batches gives the same state as `load` of a snapshot taken at some
-/// offset and `apply` of the batches from there on, as far as the snapshot's format can say it.
+/// For any log, all batches taken in by their order give the same state as `load` of a snapshot
+/// taken at some offset and the batches from there on, as far as the snapshot's format can say it.
+/// The same batch twice changes nothing.
 pub(crate) trait Derived: Sized {
     /// Why a snapshot cannot be loaded; the state is then made anew from the batches.
     type LoadError: std::error::Error;
-
-    /// Takes in `batch` with its final offsets, whose header is `header`. Batches come in the
-    /// order of their offsets; the same batch twice changes nothing.
-    ///
-    /// # Errors
-    /// Where a control record, which has to be looked into, is malformed.
-    fn apply(
-        &mut self,
-        header: &BatchHeader,
-        batch: &Bytes,
-        limits: &Limits,
-    ) -> Result<(), BatchError>;
 
     /// Forgets every batch at or above `to`.
     fn truncate(&mut self, to: Offset) -> Rewind;

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
-use crate::batch::{BatchError, BatchHeader};
 use crate::checkpoint::{self, CheckpointError};
 use crate::derived::{Derived, Rewind};
 use crate::{LeaderEpoch, Limits, Offset};
@@ -98,16 +95,6 @@ impl LeaderEpochCache {
 
 impl Derived for LeaderEpochCache {
     type LoadError = CheckpointError;
-
-    fn apply(
-        &mut self,
-        header: &BatchHeader,
-        _batch: &Bytes,
-        _limits: &Limits,
-    ) -> Result<(), BatchError> {
-        self.assign(header.leader_epoch, header.base_offset);
-        Ok(())
-    }
 
     fn truncate(&mut self, to: Offset) -> Rewind {
         self.truncate_from_end(to);

@@ -1,5 +1,6 @@
 //! What Apache Kafka wrote (`testdata/`) is read, and written again byte for byte.
 
+use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +10,11 @@ use crate::batch::{BatchHeader, EndTransactionMarker};
 use crate::checkpoint::{self, CleanShutdown, MetaProperties, PartitionMetadata};
 use crate::derived::Derived as _;
 use crate::epoch_cache::LeaderEpochCache;
-use crate::index::{SealedOffsetIndex, SealedTimeIndex};
+use crate::index::{AbortedTransaction, SealedOffsetIndex, SealedTimeIndex};
+use crate::log::kit::{Kit, closed};
+use crate::log::{Known, LogCore, LogOptions};
 use crate::producer_state::{EndedTransaction, ProducerState};
-use crate::vfs::{Mapped, Mapping};
+use crate::vfs::{Mapped, Mapping, OpenMode};
 use crate::{
     BatchOptions, Codec, Header, Limits, LogId, Offset, OwnedRecord, Record, Records, Timestamp,
     TopicName, ValidBatches, build_batch,
@@ -322,6 +325,65 @@ fn transactions_end_as_in_the_transaction_index() {
 }
 
 #[test]
+fn a_recovery_makes_the_transaction_index_anew() {
+    let kit = Kit::new();
+    let to = kit.shared.root.join("transactions-0");
+    kit.vfs().create_dir(&to).unwrap();
+    for entry in std::fs::read_dir(dir().join("transactions-0")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let copy = kit.vfs().open(&to.join(&name), OpenMode::Create).unwrap();
+        let bytes = file(&format!("transactions-0/{name}"));
+        copy.write_all_at(&mut [IoSlice::new(&bytes)], 0).unwrap();
+    }
+    let id = LogId::new(TopicName::new("transactions").unwrap(), 0);
+    let open = |known: &Known| {
+        let options = LogOptions {
+            topic_id: None,
+            config: kit.config.clone(),
+        };
+        let (log, report) = LogCore::open(&kit.shared, id.clone(), options, known).unwrap();
+        assert_eq!(report.corrupt, None);
+        log.committed(log.ends().end);
+        log
+    };
+    // Offset 1 is committed, 3 and 5 are not: producer, first offset.
+    let check = |log: &LogCore| {
+        assert_eq!((log.ends().end.get(), log.ends().first_unstable), (7, None));
+        let told = |from, until| {
+            let read = log.read_committed(Offset::new(from), 1 << 20, Offset::new(until));
+            let aborted = read.unwrap().aborted.into_iter();
+            let number = |one: AbortedTransaction| (one.producer_id.get(), one.first_offset.get());
+            aborted.map(number).collect::<Vec<_>>()
+        };
+        let index = files("transactions", ".txnindex")[0].1.clone();
+        let entry = |n: usize| AbortedTransaction::decode(&index[34 * n..34 * (n + 1)]).unwrap();
+        let pair = |n| (entry(n).producer_id.get(), entry(n).first_offset.get());
+        assert_eq!(told(0, 7), [pair(0)], "the first segment only");
+        assert_eq!(told(3, 7), [pair(0), pair(1)]);
+        assert_eq!(told(3, 5), [pair(0)]);
+        assert_eq!(told(6, 7), [pair(1)]);
+    };
+    let at_7 = Known {
+        recovery_point: Offset::new(7),
+        ..Known::default()
+    };
+    let clean = Known {
+        clean: true,
+        ..at_7.clone()
+    };
+    for known in [clean, at_7, Known::default()] {
+        let log = open(&known);
+        check(&log);
+        closed(&log);
+        let index = kit
+            .vfs()
+            .open(&to.join("00000000000000000003.txnindex"), OpenMode::Read);
+        let index = index.unwrap().map().unwrap();
+        assert_eq!(index.bytes(), files("transactions", ".txnindex")[0].1);
+    }
+}
+
+#[test]
 fn leader_epochs_are_those_of_the_batches() {
     let limits = Limits::default();
     for topic in TOPICS {
@@ -330,8 +392,8 @@ fn leader_epochs_are_those_of_the_batches() {
         assert_eq!(all.snapshot(), bytes);
         let mut cache = LeaderEpochCache::default();
         let mut end = Offset::ZERO;
-        for (_, _, header, batch) in batches(topic) {
-            cache.apply(&header, &batch, &limits).unwrap();
+        for (_, _, header, _) in batches(topic) {
+            cache.assign(header.leader_epoch, header.base_offset);
             end = header.next_offset();
         }
         assert_eq!(

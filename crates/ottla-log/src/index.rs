@@ -1,16 +1,21 @@
-//! The sparse indexes of a segment, in Kafka's formats.
+//! The indexes of a segment, in Kafka's formats: where offsets and timestamps are, sparsely, and
+//! which transactions were aborted.
 //!
 //! Each comes in two forms: one in memory that grows with the active segment and is written as a
 //! complete file when the segment is sealed, and one over such a file. An index file is complete
 //! or absent; Kafka's preallocated tail of zeros is never written and not read.
 //!
-//! An index is a hint: the log checks the batch that it finds at a position.
+//! An index of offsets or timestamps is a hint: the log checks the batch that it finds at a
+//! position. The one of transactions is not: what it leaves out, a reader takes for committed.
 
 mod offset;
 mod time;
+mod txn;
 
 pub(crate) use offset::{OffsetEntry, OffsetIndex, SealedOffsetIndex};
 pub(crate) use time::{SealedTimeIndex, TimeEntry, TimeIndex};
+pub use txn::AbortedTransaction;
+pub(crate) use txn::{ENTRY_LEN as TXN_ENTRY_LEN, SealedTxnIndex, TxnIndex};
 
 use crate::Offset;
 

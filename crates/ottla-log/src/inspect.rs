@@ -8,6 +8,7 @@ mod checkpoints;
 mod files;
 mod indexes;
 mod segment;
+mod transactions;
 mod verify;
 
 pub use files::{InspectedFile, log_dirs};
@@ -15,7 +16,9 @@ pub use segment::{Damage, FoundBatch, Piece, read_segment};
 pub use verify::{Finding, Verified, verify};
 
 pub use checkpoints::{EpochStart, ProducerEntry, read_epochs, read_producers, read_topic_id};
-pub use indexes::{OffsetIndexEntry, TimeIndexEntry, read_offset_index, read_time_index};
+pub use indexes::{
+    OffsetIndexEntry, TimeIndexEntry, read_offset_index, read_time_index, read_txn_index,
+};
 
 #[cfg(test)]
 mod tests;

@@ -43,11 +43,13 @@ pub use ids::{
     InvalidTopicName, LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp,
     TopicId, TopicName,
 };
+pub use index::AbortedTransaction;
 pub use limits::Limits;
 pub use log::{
-    AppendError, AppendOptions, Appended, BatchSlice, Bound, Condition, CutTail, Durability,
-    DurabilityTicket, Ends, FlushMode, LeaderAppend, Log, LogConfig, LogError, LogObserver,
-    LogOptions, LogRecords, LogRecovery, Maintenance, ReadError, Room, TimedOffset, TruncateError,
+    AppendError, AppendOptions, Appended, BatchSlice, Bound, CommittedSlice, Condition, CutTail,
+    Durability, DurabilityTicket, Ends, FlushMode, LeaderAppend, Log, LogConfig, LogError,
+    LogObserver, LogOptions, LogRecords, LogRecovery, Maintenance, ReadError, Room, TimedOffset,
+    TruncateError,
 };
 pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};

@@ -54,7 +54,7 @@ pub use read::Bound;
 pub use records::LogRecords;
 pub use room::Room;
 pub use seam::{CutTail, DurabilityTicket, LogRecovery, Maintenance};
-pub use slice::BatchSlice;
+pub use slice::{BatchSlice, CommittedSlice};
 pub use time::TimedOffset;
 
 pub(crate) use check::Checker;

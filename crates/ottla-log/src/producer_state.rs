@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::batch::{BatchError, BatchHeader, EndTransactionMarker, Records};
 use crate::derived::{Derived, Rewind};
+use crate::index::AbortedTransaction;
 use crate::{Limits, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use entry::Entry;
 pub(crate) use snapshot::SnapshotError;
@@ -120,10 +121,22 @@ pub(crate) struct EndedTransaction {
     pub(crate) first_offset: Offset,
     /// Its marker.
     pub(crate) marker_offset: Offset,
-    /// Aborted: belongs into the transaction index.
+    /// Aborted, not committed.
     pub(crate) aborted: bool,
     /// The first record of the transactions still open, or the offset after the marker.
     pub(crate) last_stable_offset: Offset,
+}
+
+impl EndedTransaction {
+    /// What the transaction index gets.
+    pub(crate) fn to_aborted(self) -> Option<AbortedTransaction> {
+        self.aborted.then_some(AbortedTransaction {
+            producer_id: self.producer_id,
+            first_offset: self.first_offset,
+            last_offset: self.marker_offset,
+            last_stable_offset: self.last_stable_offset,
+        })
+    }
 }
 
 impl ProducerState {
@@ -274,6 +287,39 @@ impl ProducerState {
         Ok(())
     }
 
+    /// Takes in `batch` with its final offsets, whose header is `header`. Answers the transaction
+    /// that it ends, if it is a marker.
+    ///
+    /// # Errors
+    /// Where a control record, which has to be looked into, is malformed.
+    pub(crate) fn apply(
+        &mut self,
+        header: &BatchHeader,
+        batch: &Bytes,
+        limits: &Limits,
+    ) -> Result<Option<EndedTransaction>, BatchError> {
+        if !header.attributes.is_control() {
+            self.apply_data(header);
+            return Ok(None);
+        }
+        let marker = match Records::open(header, batch, limits)?.iter().next() {
+            // Compaction has removed the whole transaction and kept the batch.
+            None => None,
+            Some(record) => {
+                let record = record?;
+                EndTransactionMarker::from_record(record.key, record.value)
+            }
+        };
+        if let Some(marker) = marker
+            && header.has_producer_id()
+        {
+            return Ok(self.apply_marker(header, &marker));
+        }
+        // Control records of other kinds are no producer's.
+        self.end = self.end.max(header.next_offset());
+        Ok(None)
+    }
+
     /// Takes in a data batch.
     pub(crate) fn apply_data(&mut self, batch: &BatchHeader) {
         if self.passes(batch) {
@@ -339,6 +385,19 @@ impl ProducerState {
         }
     }
 
+    /// First offset and marker of the ended transactions that are not decided, of those that ended
+    /// below `to`.
+    pub(crate) fn undecided(&self, to: Offset) -> Vec<(Offset, Offset)> {
+        let ended = self.ended.iter().map(|(first, marker)| (*first, *marker));
+        ended.filter(|(_, marker)| *marker < to).collect()
+    }
+
+    /// Transactions that ended are not decided: those of [`ProducerState::undecided`] before this
+    /// state was loaded from a snapshot, which does not tell of them.
+    pub(crate) fn hold_back(&mut self, undecided: Vec<(Offset, Offset)>) {
+        self.ended.extend(undecided);
+    }
+
     /// Forgets producers without an open transaction whose last batch is of before `since`, and
     /// says how many.
     pub(crate) fn expire(&mut self, since: Timestamp) -> usize {
@@ -379,34 +438,6 @@ impl ProducerState {
 
 impl Derived for ProducerState {
     type LoadError = SnapshotError;
-
-    fn apply(
-        &mut self,
-        header: &BatchHeader,
-        batch: &Bytes,
-        limits: &Limits,
-    ) -> Result<(), BatchError> {
-        if !header.attributes.is_control() {
-            self.apply_data(header);
-            return Ok(());
-        }
-        let marker = match Records::open(header, batch, limits)?.iter().next() {
-            // Compaction has removed the whole transaction and kept the batch.
-            None => None,
-            Some(record) => {
-                let record = record?;
-                EndTransactionMarker::from_record(record.key, record.value)
-            }
-        };
-        match marker {
-            Some(marker) if header.has_producer_id() => {
-                self.apply_marker(header, &marker);
-            }
-            // Control records of other kinds are no producer's.
-            _ => self.end = self.end.max(header.next_offset()),
-        }
-        Ok(())
-    }
 
     fn truncate(&mut self, to: Offset) -> Rewind {
         if to >= self.end {

@@ -1,8 +1,9 @@
-//! One segment: a `.log` file of batches, its offset and time index, and what is known of them.
+//! One segment: a `.log` file of batches, its indexes, and what is known of them.
 //!
 //! A segment is shared by its log's appender and any number of readers. What is known of it is
 //! behind a mutex that is never held during IO. It knows nothing of roles, bounds or durability.
 
+mod aborted;
 mod files;
 mod index;
 mod read;
@@ -26,11 +27,13 @@ pub(crate) use search::{BadRange, BatchRange};
 pub(crate) use walk::{Step, Wait, Walk, WalkError};
 
 use crate::batch::BatchHeader;
+use crate::index::TxnIndex;
 use crate::log::LogShared;
 use crate::log::dir;
 use crate::seal::FileSum;
 use crate::vfs::File;
 use crate::{Offset, StorageError};
+use aborted::Aborted;
 use files::OpenFiles;
 use index::Index;
 use sealed::SealState;
@@ -73,6 +76,7 @@ pub(crate) struct Segment {
 struct State {
     extent: Extent,
     index: Index,
+    aborted: Aborted,
     verified: Verified,
     /// Found when the segment was checked, or since; in order.
     bad: Vec<BadRange>,
@@ -92,7 +96,12 @@ pub(crate) enum Origin {
     Found(Extent),
     /// A file that was read and checked from start to end, the indexes made of it, and where it
     /// is bad.
-    Checked(Extent, IndexBuilder, Vec<BadRange>),
+    Checked {
+        extent: Extent,
+        index: IndexBuilder,
+        aborted: TxnIndex,
+        bad: Vec<BadRange>,
+    },
 }
 
 impl Segment {
@@ -106,20 +115,26 @@ impl Segment {
     ) -> Arc<Self> {
         let created = !matches!(origin, Origin::Fresh);
         let mut verified = Verified::default();
-        let (extent, index, bad) = match origin {
+        let (extent, index, aborted, bad) = match origin {
             Origin::Fresh => {
                 let extent = Extent {
                     size: 0,
                     next: base,
                 };
-                let builder = IndexBuilder::new(base, rules);
-                (extent, Index::Memory(builder), Vec::new())
+                let index = Index::Memory(IndexBuilder::new(base, rules));
+                let aborted = Aborted::new(TxnIndex::new(rules.bytes_max));
+                (extent, index, aborted, Vec::new())
             }
-            Origin::Found(extent) => (extent, Index::Files, Vec::new()),
-            Origin::Checked(extent, builder, bad) => {
+            Origin::Found(extent) => (extent, Index::Files, Aborted::File, Vec::new()),
+            Origin::Checked {
+                extent,
+                index,
+                aborted,
+                bad,
+            } => {
                 // No read goes into or over a bad range.
                 verified.add(0, extent.size);
-                (extent, Index::Memory(builder), bad)
+                (extent, Index::Memory(index), Aborted::new(aborted), bad)
             }
         };
         Arc::new_cyclic(|me| Self {
@@ -138,6 +153,7 @@ impl Segment {
             state: Mutex::new(State {
                 extent,
                 index,
+                aborted,
                 verified,
                 bad,
                 noted: 0,
@@ -181,7 +197,7 @@ impl Segment {
             if self.active.swap(true, Ordering::AcqRel) {
                 return Ok(());
             }
-            matches!(state.index, Index::Memory(_))
+            matches!(state.index, Index::Memory(_)) && !matches!(state.aborted, Aborted::File)
         };
         self.drop_void_seal().inspect_err(|_| self.seal())?;
         if !self.dirty.load(Ordering::Acquire) {

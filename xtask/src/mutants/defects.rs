@@ -177,8 +177,8 @@ pub const DEFECTS: &[Defect] = &[
     defect!("recovery-trusts-the-indexes", "indexes are made anew after a kill",
         LOG::"log::tests::recovery::indexes_are_not_trusted_after_a_kill",
         "ottla-log/src/log/recover.rs":
-        "let origin = Origin::Checked(extent, scan.builder, scan.bad);" =>
-        "let origin = Origin::Found(extent);",
+        "let origin = Origin::Checked {\n" =>
+        "let origin = Origin::Found(extent);\n        let _ = Origin::Checked {\n",
         "ottla-log/src/log/recover.rs":
         "dir::remove_if_there(&*self.shared.vfs, &dir::file_in(self.dir, base, suffix))?;" =>
         "let _ = suffix;"),
@@ -281,4 +281,25 @@ pub const DEFECTS: &[Defect] = &[
         LOG::"log::tests::appends_and_reads_back",
         "ottla-log/src/log/read.rs": "Bound::Durable => ends.durable," =>
         "Bound::Durable => ends.end,"),
+    // Transactions.
+    defect!("aborted-before-the-range", "a reader is told of those that began before its range",
+        LOG::"log::tests::transactions::a_reader_is_told_what_was_aborted_in_its_range",
+        "ottla-log/src/index/txn.rs": "is_some_and(|entry| entry.last_offset < from)" =>
+        "is_some_and(|entry| entry.first_offset < from)"),
+    defect!("aborted-sought-too-short", "a marker may lie in a later segment",
+        LOG::"log::tests::transactions::a_reader_is_told_what_was_aborted_in_its_range",
+        "ottla-log/src/index/txn.rs": "if entry.last_stable_offset >= until {" =>
+        "if entry.last_stable_offset >= from {"),
+    defect!("transaction-index-not-cut", "a truncation takes an abort back",
+        LOG::"log::tests::transactions::a_truncation_takes_ends_of_transactions_back",
+        "ottla-log/src/segment/index.rs": "        state.aborted.truncate(to);\n" => ""),
+    defect!("transaction-index-trusted-after-a-kill", "an old file does not outlive a recovery",
+        LOG::"log::tests::transactions::an_index_of_before_a_truncation_does_not_come_back",
+        "ottla-log/src/log/recover.rs": "[dir::INDEX, dir::TIME_INDEX, dir::TXN_INDEX]" =>
+        "[dir::INDEX, dir::TIME_INDEX]"),
+    defect!("aborted-entry-lost-by-compaction", "an entry stays for as long as its marker",
+        LOG::"log::compact::tests::\
+              readers_are_told_of_an_aborted_transaction_while_its_marker_is_there",
+        "ottla-log/src/log/compact/steps.rs": "        last.add_aborted(*entry);\n" =>
+        "        let _ = entry;\n"),
 ];

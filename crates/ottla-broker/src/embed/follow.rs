@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_log::{Bound, LogId, LogRecords, Offset, OwnedRecord};
+use ottla_log::{LogId, LogRecords, Offset, OwnedRecord};
 
 use super::{Entered, Isolation, PartitionError, ReadError, Topic};
 use crate::interest::Interest;
@@ -341,7 +341,7 @@ async fn read_all(
         *next = view.start.max(*next);
         if *next < until {
             let log = watched.partition.log();
-            let records = log.records_until(*next, Bound::Until(until));
+            let records = isolation.records(log, *next, until);
             readers.push((log.id().clone(), records));
         }
     }

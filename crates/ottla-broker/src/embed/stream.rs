@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ottla_log::{Bound, Log, LogRecords, Offset, OwnedRecord};
+use ottla_log::{LogRecords, Offset, OwnedRecord};
 use parking_lot::Mutex;
 
 use super::{Inside, PartitionError, ReadError, on_the_pool};
@@ -41,11 +41,11 @@ impl Ahead {
 }
 
 impl RecordStream {
-    pub(super) fn new(inside: Inside, log: &Log, from: Offset, until: Offset) -> Self {
+    pub(super) fn new(inside: Inside, records: LogRecords, any: bool, until: Offset) -> Self {
         let ahead = Ahead {
-            records: log.records_until(from, Bound::Until(until)),
+            records,
             read: VecDeque::new(),
-            ended: from >= until,
+            ended: !any,
         };
         Self {
             inside,

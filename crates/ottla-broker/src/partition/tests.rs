@@ -1,34 +1,63 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use ottla_log::vfs::MemVfs;
 use ottla_log::{
     BatchOptions, Limits, Origin, ProducerEpoch, ProducerId, Record, Sequence, build_batch,
 };
+use ottla_protocol::client::messages::fetch_request::{FetchPartition, FetchTopic};
+use ottla_protocol::client::messages::fetch_response::{AbortedTransaction, PartitionData};
+use ottla_protocol::client::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsTopic,
+};
+use ottla_protocol::client::messages::{BrokerId, FetchRequest, ListOffsetsRequest, TopicName};
+use ottla_protocol::client::{Request, StrBytes, Uuid, decode_response, encode_request};
 
 use super::*;
-use crate::embed::NewTopic;
+use crate::ListenerSpec;
+use crate::embed::{Isolation, NewTopic};
 use crate::options::{BrokerOptions, Storage};
 use crate::running::RunningBroker;
 use crate::start::start_blocking;
 
-/// A batch of a transaction: a record, or the marker that commits it.
-fn batch(is_marker: bool) -> ValidBatches {
+/// A batch of a producer's transaction: a record, or the marker that ends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Record,
+    Commit,
+    Abort,
+}
+
+fn batch(producer: i64, sequence: i32, kind: Kind) -> ValidBatches {
+    let is_marker = kind != Kind::Record;
     let options = BatchOptions {
         now: Timestamp::new(1),
-        producer_id: ProducerId::new(1),
+        producer_id: ProducerId::new(producer),
         producer_epoch: ProducerEpoch::new(0),
-        base_sequence: Sequence::new(if is_marker { -1 } else { 0 }),
+        base_sequence: Sequence::new(if is_marker { -1 } else { sequence }),
         transactional: true,
         control: is_marker,
         ..BatchOptions::default()
     };
-    let record = match is_marker {
+    let record = match kind {
         // Of version 0 both, of a coordinator of epoch 0.
-        true => Record::new(vec![0; 6]).with_key(vec![0, 0, 0, 1]),
-        false => Record::new("v"),
+        Kind::Commit => Record::new(vec![0; 6]).with_key(vec![0, 0, 0, 1]),
+        Kind::Abort => Record::new(vec![0; 6]).with_key(vec![0, 0, 0, 0]),
+        Kind::Record => Record::new("v"),
     };
     let bytes = build_batch(&[record], &options).unwrap();
     ValidBatches::parse(bytes, &Limits::default()).unwrap()
+}
+
+/// Ends a producer's transaction, as a coordinator does.
+fn end(partition: &Partition, producer: i64, how: Kind) {
+    let mut context = LeaderAppend::new(Timestamp::new(1), LeaderEpoch::new(0));
+    context.origin = Origin::Coordinator;
+    let log = partition.log();
+    let marker = batch(producer, -1, how);
+    log.append_as_leader(marker, &context).unwrap();
+    partition.drive(|replica, now| replica.appended(now, log.ends().end));
 }
 
 fn last_stable(partition: &Partition) -> (i64, i64) {
@@ -53,16 +82,120 @@ fn a_transaction_is_stable_once_its_marker_is_committed() {
         let partition = partition(&broker);
         let durable = || partition.log().ticket().wait().unwrap();
 
-        partition.append(batch(false), Acks::All).unwrap();
+        partition
+            .append(batch(1, 0, Kind::Record), Acks::All)
+            .unwrap();
         durable();
         assert_eq!(last_stable(&partition), (0, 1), "the transaction is open");
 
-        let mut context = LeaderAppend::new(Timestamp::new(1), LeaderEpoch::new(0));
-        context.origin = Origin::Coordinator;
-        let log = partition.log();
-        log.append_as_leader(batch(true), &context).unwrap();
-        partition.drive(|replica, now| replica.appended(now, log.ends().end));
+        end(&partition, 1, Kind::Commit);
         durable();
         assert_eq!(last_stable(&partition), (2, 2), "its end is committed");
     }
+}
+
+fn call<R: Request>(stream: &mut TcpStream, request: &R, version: i16) -> R::Response {
+    let frame = encode_request(request, version, 1, "test").unwrap();
+    stream.write_all(&frame).unwrap();
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut frame).unwrap();
+    decode_response::<R>(frame.into(), version).unwrap().1
+}
+
+fn fetch(
+    stream: &mut TcpStream,
+    topic: TopicId,
+    version: i16,
+    offset: i64,
+    isolation: i8,
+) -> PartitionData {
+    let partition = FetchPartition::default()
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(1 << 20);
+    let named = FetchTopic::default().with_partitions(vec![partition]);
+    let named = match version {
+        13.. => named.with_topic_id(Uuid::from_bytes(topic.to_bytes())),
+        _ => named.with_topic(TopicName(StrBytes::from_static_str("t"))),
+    };
+    let request = FetchRequest::default()
+        .with_max_bytes(1 << 20)
+        .with_isolation_level(isolation)
+        .with_topics(vec![named]);
+    let request = match version {
+        ..15 => request.with_replica_id(BrokerId(-1)),
+        _ => request,
+    };
+    let mut response = call(stream, &request, version);
+    response.responses.remove(0).partitions.remove(0)
+}
+
+/// The latest offset.
+fn latest(stream: &mut TcpStream, version: i16, isolation: i8) -> i64 {
+    let partition = ListOffsetsPartition::default().with_timestamp(-1);
+    let topic = ListOffsetsTopic::default()
+        .with_name(TopicName(StrBytes::from_static_str("t")))
+        .with_partitions(vec![partition]);
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(isolation)
+        .with_topics(vec![topic]);
+    call(stream, &request, version).topics[0].partitions[0].offset
+}
+
+#[test]
+fn readers_of_committed_records_are_told_what_was_aborted() {
+    let mut options = BrokerOptions::new(Storage::InMemory);
+    options.listen = vec![ListenerSpec::loopback(0)];
+    let broker = start_blocking(options).unwrap();
+    let stream = &mut TcpStream::connect(broker.listeners()[0].addresses[0]).unwrap();
+    let partition = partition(&broker);
+    let topic = partition.topic_id();
+    let write = |producer, sequence| {
+        let batches = batch(producer, sequence, Kind::Record);
+        partition.append(batches, Acks::All).unwrap();
+    };
+    write(71, 0); // 0
+    write(72, 0); // 1
+    end(&partition, 72, Kind::Abort); // 2
+    write(71, 1); // 3
+
+    let open = fetch(stream, topic, 18, 0, 1);
+    assert_eq!((open.high_watermark, open.last_stable_offset), (4, 0));
+    assert!(open.records.is_none_or(|records| records.is_empty()));
+    assert_eq!(open.aborted_transactions, Some(vec![]));
+    assert_eq!((latest(stream, 2, 1), latest(stream, 2, 0)), (0, 4));
+
+    end(&partition, 71, Kind::Abort); // 4
+    write(72, 1); // 5
+    end(&partition, 72, Kind::Commit); // 6
+    write(73, 0); // 7
+    for version in 4..=18 {
+        let mut aborted = |offset, isolation| {
+            let read = fetch(stream, topic, version, offset, isolation);
+            assert_eq!((read.error_code, read.high_watermark), (0, 8), "v{version}");
+            assert_eq!(read.last_stable_offset, 7);
+            let aborted = read.aborted_transactions?;
+            let one = |one: &AbortedTransaction| (one.producer_id.0, one.first_offset);
+            Some(aborted.iter().map(one).collect::<Vec<_>>())
+        };
+        assert_eq!(aborted(0, 1), Some(vec![(72, 1), (71, 0)]), "v{version}");
+        assert_eq!(aborted(3, 1), Some(vec![(71, 0)]), "it began before");
+        assert_eq!(aborted(5, 1), Some(vec![]));
+        assert_eq!(aborted(7, 1), Some(vec![]));
+        assert_eq!(aborted(0, 0), None);
+    }
+    for version in 2..=10 {
+        assert_eq!(latest(stream, version, 1), 7);
+        assert_eq!(latest(stream, version, 0), 8);
+    }
+    let offsets = |isolation| {
+        let topic = broker.topic("t").unwrap();
+        let records = topic.read_blocking(0, Offset::ZERO, isolation).unwrap();
+        let offset = |record: Result<ottla_log::OwnedRecord, _>| record.unwrap().offset.get();
+        records.into_iter().map(offset).collect::<Vec<_>>()
+    };
+    assert_eq!(offsets(Isolation::ReadCommitted), [5]);
+    assert_eq!(offsets(Isolation::ReadUncommitted), [0, 1, 3, 5, 7]);
 }

@@ -16,6 +16,8 @@ pub enum InspectedFile {
     OffsetIndex(Offset),
     /// `.timeindex`: the largest timestamps so far.
     TimeIndex(Offset),
+    /// `.txnindex`: aborted transactions.
+    TxnIndex(Offset),
     /// `.snapshot`: the producers at this offset.
     Producers(Offset),
     /// `leader-epoch-checkpoint`.
@@ -39,6 +41,7 @@ impl InspectedFile {
             dir::LOG => Self::Segment(base),
             dir::INDEX => Self::OffsetIndex(base),
             dir::TIME_INDEX => Self::TimeIndex(base),
+            dir::TXN_INDEX => Self::TxnIndex(base),
             dir::SNAPSHOT => Self::Producers(base),
             _ => return None,
         })

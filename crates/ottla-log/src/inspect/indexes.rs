@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cursor::Cursor;
+use crate::index::{AbortedTransaction, TXN_ENTRY_LEN};
 use crate::vfs::Vfs;
 use crate::{Offset, StorageError, Timestamp, checkpoint};
 
@@ -71,6 +72,23 @@ pub fn read_time_index(
             offset: base.plus(i64::from(relative)),
         })
     })
+}
+
+/// The aborted transactions in the `.txnindex` file at `path`.
+///
+/// # Errors
+/// [`StorageError`] where the file cannot be read, or is no such file.
+pub fn read_txn_index(vfs: &dyn Vfs, path: &Path) -> Result<Vec<AbortedTransaction>, StorageError> {
+    let bytes = read_whole(vfs, path, INDEX_BYTES_MAX)?.unwrap_or_default();
+    let entries = bytes.chunks(TXN_ENTRY_LEN).enumerate();
+    let read = |(number, bytes)| {
+        AbortedTransaction::decode(bytes).map_err(|e| StorageError::Corrupt {
+            path: path.to_path_buf(),
+            position: (number * TXN_ENTRY_LEN) as u64,
+            why: e.0.to_owned(),
+        })
+    };
+    entries.map(read).collect()
 }
 
 /// The whole file at `path`; `None` where it is missing.

@@ -169,3 +169,70 @@ fn an_index_that_was_made_larger_ahead_of_need_is_sound() {
     file.set_len(240).unwrap();
     assert_eq!(findings(kit.vfs()).1, []);
 }
+
+/// A closed log with two aborted transactions, one within the other.
+fn aborted() -> Kit {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    let append = |producer, control: Option<crate::Record>| {
+        let options = BatchOptions {
+            producer_id: ProducerId::new(producer),
+            producer_epoch: ProducerEpoch::new(0),
+            base_sequence: Sequence::new(if control.is_some() { -1 } else { 0 }),
+            transactional: true,
+            control: control.is_some(),
+            ..BatchOptions::default()
+        };
+        let mut context = LeaderAppend::new(at(1000), LeaderEpoch::new(1));
+        context.origin = crate::Origin::Coordinator;
+        let record = control.unwrap_or_else(|| crate::Record::new("value"));
+        let bytes = crate::build_batch(&[record.with_timestamp(at(1000))], &options).unwrap();
+        let batches = crate::ValidBatches::parse(bytes, &Limits::default()).unwrap();
+        log.append_as_leader(batches, &context).unwrap();
+    };
+    let marker = crate::batch::EndTransactionMarker {
+        committed: false,
+        coordinator_epoch: 0,
+    };
+    for (producer, ends) in [(5, false), (6, false), (6, true), (5, true)] {
+        append(producer, ends.then(|| marker.to_record()));
+    }
+    closed(&log);
+    kit
+}
+
+#[test]
+fn a_transaction_index_says_what_the_markers_say() {
+    let kit = aborted();
+    let vfs = kit.vfs();
+    let (verified, findings_of_sound) = findings(vfs);
+    assert_eq!((verified.index_entries, findings_of_sound), (4, vec![]));
+    let path = Path::new(DIR).join("00000000000000000000.txnindex");
+    let entries = read_txn_index(vfs, &path).unwrap();
+    let numbers = entries.iter().map(|e| {
+        let last_stable = e.last_stable_offset.get();
+        (
+            e.producer_id.get(),
+            e.first_offset.get(),
+            e.last_offset.get(),
+            last_stable,
+        )
+    });
+    assert_eq!(numbers.collect::<Vec<_>>(), [(6, 1, 2, 0), (5, 0, 3, 4)]);
+    for position in 0..files(vfs)[&path] {
+        for bit in 0..8 {
+            flip(vfs, &path, position, bit);
+            assert_ne!(findings(vfs).1, [], "bit {bit} of byte {position}");
+            flip(vfs, &path, position, bit);
+        }
+    }
+    let file = vfs.open(&path, OpenMode::Write).unwrap();
+    for len in (0..68).rev() {
+        file.set_len(len).unwrap();
+        assert_ne!(findings(vfs).1, [], "{len} bytes");
+    }
+    vfs.remove_file(&path).unwrap();
+    let (_, left_out) = findings(vfs);
+    assert_eq!(left_out.len(), 2);
+    assert!(left_out[0].what.contains("leaves it out"), "{left_out:?}");
+}

@@ -7,9 +7,9 @@ use super::indexes::{
     OFFSET_ENTRY, OffsetIndexEntry, TIME_ENTRY, TimeIndexEntry, read_offset_index, read_time_index,
 };
 use super::segment::{Damage, FoundBatch, Piece, read_segment};
-use crate::derived::Derived;
+use super::transactions::Aborted;
 use crate::log::dir::{self, Listing};
-use crate::producer_state::ProducerState;
+use crate::producer_state::{EndedTransaction, ProducerState};
 use crate::vfs::Vfs;
 use crate::{LeaderEpoch, Limits, Offset, StorageError};
 
@@ -60,8 +60,8 @@ pub fn verify(
         limits,
         report,
         listing: &listing,
-        first,
         producers: ProducerState::new(first, limits),
+        whole: first,
         snapshots_from: Offset::ZERO,
         epochs: Vec::new(),
         done: Verified {
@@ -84,9 +84,9 @@ struct Verifier<'a> {
     limits: &'a Limits,
     report: &'a mut dyn FnMut(Finding),
     listing: &'a Listing,
-    /// The log's first offset.
-    first: Offset,
     producers: ProducerState,
+    /// From here on no offset was missing so far.
+    whole: Offset,
     /// Snapshots below were compared.
     snapshots_from: Offset,
     epochs: Vec<FoundEpoch>,
@@ -109,6 +109,8 @@ struct Indexes {
     next_offset: Option<OffsetIndexEntry>,
     times: std::vec::IntoIter<TimeIndexEntry>,
     next_time: Option<TimeIndexEntry>,
+    /// `None` where the file does not count: the other indexes are missing.
+    aborted: Option<Aborted>,
     offset_path: PathBuf,
     time_path: PathBuf,
     offsets_met: u64,
@@ -162,6 +164,9 @@ impl Verifier<'_> {
 
     fn batch(&mut self, path: &Path, indexes: &mut Indexes, batch: &FoundBatch) {
         let header = &batch.header;
+        if header.base_offset > self.done.end {
+            self.whole = header.base_offset;
+        }
         self.snapshots_up_to(header.base_offset);
         self.done.batches += 1;
         let counted = batch.records(self.limits).and_then(|records| {
@@ -174,10 +179,13 @@ impl Verifier<'_> {
             Err(error) => self.find(path.to_path_buf(), Some(batch.position), error.to_string()),
         }
         self.epoch(path, batch);
-        if let Err(error) = self.producers.apply(header, batch.bytes(), self.limits) {
+        let ended = self.producers.apply(header, batch.bytes(), self.limits);
+        let ended = ended.unwrap_or_else(|error| {
             self.find(path.to_path_buf(), Some(batch.position), error.to_string());
-        }
+            None
+        });
         self.meet(indexes, batch);
+        self.meet_aborted(indexes, batch, ended);
         self.done.end = header.next_offset().max(self.done.end);
     }
 
@@ -229,7 +237,13 @@ impl Verifier<'_> {
             .unless(&time_path, times)
             .unwrap_or_default()
             .into_iter();
+        // As a log that is opened has it.
+        let counts = self.listing.indexes.contains(&base);
+        let path = dir::file_in(self.dir, base, dir::TXN_INDEX);
+        let aborted = counts.then(|| Aborted::read(self.vfs, &path, base));
+        let aborted = aborted.and_then(|read| self.unless(&path, read));
         Indexes {
+            aborted,
             next_offset: offsets.next(),
             next_time: times.next(),
             offsets,
@@ -276,6 +290,23 @@ impl Verifier<'_> {
         }
     }
 
+    fn meet_aborted(
+        &mut self,
+        indexes: &mut Indexes,
+        batch: &FoundBatch,
+        ended: Option<EndedTransaction>,
+    ) {
+        let Some(aborted) = &mut indexes.aborted else {
+            return;
+        };
+        let met = aborted.met;
+        let wrong = aborted.meet(batch, ended, self.whole);
+        self.done.index_entries += aborted.met - met;
+        for (position, what) in wrong {
+            self.find(aborted.path.clone(), position, what);
+        }
+    }
+
     /// Entries behind the last batch.
     fn rest_of(&mut self, indexes: &mut Indexes) {
         if let Some(entry) = indexes.next_offset {
@@ -287,6 +318,12 @@ impl Verifier<'_> {
             let what = format!("offset {} is behind the last batch", entry.offset);
             let at = indexes.times_met * TIME_ENTRY as u64;
             self.find(indexes.time_path.clone(), Some(at), what);
+        }
+        if let Some(aborted) = &indexes.aborted
+            && let Some((at, offset)) = aborted.rest()
+        {
+            let what = format!("offset {offset} is behind the last batch");
+            self.find(aborted.path.clone(), Some(at), what);
         }
     }
 
@@ -303,7 +340,7 @@ impl Verifier<'_> {
             let path = dir::file_in(self.dir, offset, dir::SNAPSHOT);
             let loaded = load_producers(self.vfs, &path, offset);
             if let Some(loaded) = self.unless(&path, loaded)
-                && let Some(what) = loaded.contradiction(&self.producers, self.first)
+                && let Some(what) = loaded.contradiction(&self.producers, self.whole)
             {
                 self.find(path, None, what);
             }

@@ -14,8 +14,7 @@ use super::seam::Written;
 use crate::batch::{
     AssignedBatches, BatchError, BatchHeader, EndTransactionMarker, Records, ValidBatches,
 };
-use crate::derived::Derived;
-use crate::producer_state::{Origin, ProducerError, Verdict};
+use crate::producer_state::{EndedTransaction, Origin, ProducerError, Verdict};
 use crate::segment::Segment;
 use crate::validate::validate_produce;
 use crate::{LeaderEpoch, Offset, StorageError, Timestamp};
@@ -269,15 +268,13 @@ impl LogCore {
 
         segment.added(batches.headers());
         let end = batches.next_offset();
-        self.apply(appender, batches);
+        self.apply(appender, &segment, batches);
         self.boundaries.lock().push(Boundary {
             offset: end,
             segment: segment.base(),
             position: segment.extent().size,
         });
         let flush = self.flush_mode(&appender.config);
-        let committed = self.high_watermark.load(Ordering::Acquire);
-        appender.producers.release(Offset::new(committed));
         let first_unstable = appender.producers.first_unstable();
         self.ends.update(|ends| {
             ends.end = end;
@@ -320,13 +317,16 @@ impl LogCore {
         Ok(record.and_then(|record| EndTransactionMarker::from_record(record.key, record.value)))
     }
 
-    /// Takes written batches into what is derived from them.
-    fn apply(&self, appender: &mut Appender, batches: &AssignedBatches) {
+    /// Takes batches that were written to `segment` into what is derived from them.
+    fn apply(&self, appender: &mut Appender, segment: &Segment, batches: &AssignedBatches) {
+        let limits = &self.shared.limits;
         for (header, batch) in batches.batches() {
-            let applied = appender
-                .producers
-                .apply(header, &batch, &self.shared.limits);
-            applied.expect("control records were looked into before the write");
+            let ended = appender.producers.apply(header, &batch, limits);
+            let ended = ended.expect("control records were looked into before the write");
+            // Before the ends are published, by which a reader knows that the transaction is over.
+            if let Some(aborted) = ended.and_then(EndedTransaction::to_aborted) {
+                segment.add_aborted(aborted);
+            }
         }
         let mut epochs = self.epochs.lock();
         for header in batches.headers() {

@@ -15,7 +15,7 @@ use super::read::Bound;
 use super::records::LogRecords;
 use super::room::Room;
 use super::seam::{DurabilityTicket, FlushTarget, Maintenance};
-use super::slice::BatchSlice;
+use super::slice::{BatchSlice, CommittedSlice};
 use super::time::TimedOffset;
 use crate::batch::{BatchOptions, ValidBatches, build_batch};
 use crate::codec::Codec;
@@ -236,6 +236,33 @@ impl Log {
         self.core.read_nowait(from, max_bytes, bound)
     }
 
+    /// As [`Log::read`] up to the last stable offset `until`, with the transactions that were
+    /// aborted among what is read.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_committed(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+    ) -> Result<CommittedSlice, ReadError> {
+        self.core.read_committed(from, max_bytes, until)
+    }
+
+    /// As [`Log::read_committed`]; `None` where the device would have to be waited for.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_committed_nowait(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+    ) -> Result<Option<CommittedSlice>, ReadError> {
+        self.core.read_committed_nowait(from, max_bytes, until)
+    }
+
     /// The durable data records from `from` on.
     #[must_use]
     pub fn records(&self, from: Offset) -> LogRecords {
@@ -246,6 +273,13 @@ impl Log {
     #[must_use]
     pub fn records_until(&self, from: Offset, bound: Bound) -> LogRecords {
         LogRecords::new(Arc::clone(&self.core), from, bound)
+    }
+
+    /// The data records from `from` on up to the last stable offset `until`, without those of
+    /// aborted transactions.
+    #[must_use]
+    pub fn committed_records(&self, from: Offset, until: Offset) -> LogRecords {
+        LogRecords::committed(Arc::clone(&self.core), from, until)
     }
 
     /// The first record whose timestamp is at or above `target`; `None` where there is none.

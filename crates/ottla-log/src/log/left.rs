@@ -45,7 +45,11 @@ impl LogCore {
         let is_done = pending.removed.is_empty() && pending.deleted.is_empty();
         drop(pending);
         let segments = self.segments.load();
-        if !is_done || !segments.iter().all(|segment| segment.is_created()) {
+        if !is_done
+            || !segments
+                .iter()
+                .all(|s| s.is_created() && !s.lacks_aborted())
+        {
             return None;
         }
         let segments = segments.iter();

@@ -330,6 +330,7 @@ impl Opening<'_> {
             Some(recovered) => recovered,
             None => self.check(&listing, report)?,
         };
+        self.check_aborted(&listing, &mut recovered, report)?;
         if recovered.end < self.known.log_start {
             // All that is left was deleted: the log goes on where it starts.
             recovered.end = self.known.log_start;
@@ -355,6 +356,47 @@ impl Opening<'_> {
             }
         }
         Ok((recovered, removed))
+    }
+
+    /// Makes transaction indexes anew that are wrong, or missing: one that is missing beside the
+    /// other indexes says that nothing was aborted.
+    fn check_aborted(
+        &self,
+        listing: &Listing,
+        recovered: &mut Recovered,
+        report: &mut LogRecovery,
+    ) -> Result<(), StorageError> {
+        let segments = &recovered.segments;
+        let first = segments.first().map_or(Offset::ZERO, |first| first.base());
+        for (number, segment) in segments.iter().enumerate() {
+            if segment.knows_aborted() {
+                continue;
+            }
+            let base = segment.base();
+            let is_sound = if listing.txn_indexes.contains(&base) {
+                listing.indexes.contains(&base) && segment.has_sound_aborted()?
+            } else {
+                listing.indexes.contains(&base) || segment.extent().size == 0
+            };
+            if is_sound {
+                continue;
+            }
+            let snapshots = &listing.snapshots;
+            let mut replay = Replay::load(self.shared, self.dir, snapshots, first, base);
+            let before = segments.get(..number).unwrap_or_default();
+            let found = replay.catch_up(before, base);
+            let found = found.and_then(|()| replay.aborted_in(segment));
+            match &found {
+                Ok(_) => report.rebuilt_indexes += 1,
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    recovered.corrupt.get_or_insert_with(|| error.clone());
+                    report.corrupt.get_or_insert_with(|| error.to_string());
+                }
+                Err(error) => return Err(error.clone()),
+            }
+            segment.replace_aborted(found);
+        }
+        Ok(())
     }
 
     /// Takes the segments below the log start out of the listing: they were on their way out, some

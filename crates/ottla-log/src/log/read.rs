@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::LogCore;
+use super::core::{LogCore, Segments};
 use super::ends::Ends;
 use super::errors::ReadError;
-use super::slice::{BatchSlice, Source};
+use super::slice::{BatchSlice, CommittedSlice, Source};
+use crate::index::AbortedTransaction;
 use crate::segment::{Extent, Segment, Wait, WalkError};
 use crate::{Offset, StorageError};
 
@@ -18,8 +19,7 @@ pub enum Bound {
     LogEnd,
     /// To the durable end: a power cut takes back nothing of it.
     Durable,
-    /// To this offset, or to the log end where that is lower: the high watermark or the last
-    /// stable offset.
+    /// To this offset, or to the log end where that is lower: the high watermark.
     Until(Offset),
 }
 
@@ -53,6 +53,32 @@ impl LogCore {
         }
     }
 
+    /// As [`LogCore::read`] up to the last stable offset `until`, with the transactions that were
+    /// aborted among what is read.
+    pub(crate) fn read_committed(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+    ) -> Result<CommittedSlice, ReadError> {
+        let read = self.read_committed_with(from, max_bytes, until, Wait::Allowed);
+        read.map_err(|fault| self.waited_for(fault))
+    }
+
+    /// As [`LogCore::read_committed`]; `None` where the device would have to be waited for.
+    pub(crate) fn read_committed_nowait(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+    ) -> Result<Option<CommittedSlice>, ReadError> {
+        match self.read_committed_with(from, max_bytes, until, Wait::Forbidden) {
+            Ok(slice) => Ok(Some(slice)),
+            Err(Fault::WouldBlock) => Ok(None),
+            Err(Fault::Read(error)) => Err(error),
+        }
+    }
+
     fn read_with(
         &self,
         from: Offset,
@@ -60,38 +86,94 @@ impl LogCore {
         bound: Bound,
         wait: Wait,
     ) -> Result<BatchSlice, Fault> {
+        self.uncut(|| {
+            let segments = self.segments.load_full();
+            let read = self.read_in(&segments, from, max_bytes, bound, wait);
+            read.map(|(slice, _)| slice)
+        })
+    }
+
+    fn read_committed_with(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        until: Offset,
+        wait: Wait,
+    ) -> Result<CommittedSlice, Fault> {
+        self.uncut(|| {
+            loop {
+                let segments = self.segments.load_full();
+                let bound = Bound::Until(until);
+                let (batches, at) = self.read_in(&segments, from, max_bytes, bound, wait)?;
+                let aborted = self.aborted_in(segments.get(at..).unwrap_or_default(), &batches);
+                // The files of segments that left the log may be gone by now.
+                if Arc::ptr_eq(&segments, &self.segments.load_full()) {
+                    self.check_readable().map_err(Fault::Read)?;
+                    let aborted = aborted?;
+                    return Ok(CommittedSlice { batches, aborted });
+                }
+            }
+        })
+    }
+
+    /// The transactions that were aborted among `batches`, which are of the first of `segments`.
+    fn aborted_in(
+        &self,
+        segments: &[Arc<Segment>],
+        batches: &BatchSlice,
+    ) -> Result<Vec<AbortedTransaction>, Fault> {
+        let (from, until) = (batches.base_offset(), batches.next_offset());
+        let mut aborted = Vec::new();
+        if from == until {
+            return Ok(aborted);
+        }
+        for segment in segments {
+            let collected = segment.collect_aborted(from, until, &mut aborted);
+            match collected.map_err(WalkError::Storage) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => return Err(self.fault(segment, from, error)),
+            }
+        }
+        Ok(aborted)
+    }
+
+    /// Reads by `read`, and again where the log was cut meanwhile.
+    fn uncut<T>(&self, read: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
         loop {
             // Whoever cuts lowers the ends first, then counts, then cuts: what was copied while
             // the count stood still is not cut and not written over.
             let truncations = self.truncations.load(Ordering::Acquire);
-            let read = self.read_once(from, max_bytes, bound, wait);
+            let read = read();
             if self.truncations.load(Ordering::Acquire) == truncations {
                 return read;
             }
         }
     }
 
-    fn read_once(
+    /// What there is in `segments`, and in which of them.
+    fn read_in(
         &self,
+        segments: &Segments,
         from: Offset,
         max_bytes: usize,
         bound: Bound,
         wait: Wait,
-    ) -> Result<BatchSlice, Fault> {
+    ) -> Result<(BatchSlice, usize), Fault> {
         let ends = self.readable(from).map_err(Fault::Read)?;
         let until = match bound {
             Bound::LogEnd => ends.end,
             Bound::Durable => ends.durable,
             Bound::Until(offset) => offset.min(ends.end),
         };
+        let nothing = (BatchSlice::empty(from), segments.len());
         if from >= until {
-            return Ok(BatchSlice::empty(from));
+            return Ok(nothing);
         }
         // Above the durable end a truncation may write other bytes to the same place.
         let copy = until > ends.durable || bound == Bound::LogEnd;
-        let segments = self.segments.load_full();
         let first = segments.partition_point(|segment| segment.base() <= from);
-        for segment in segments.iter().skip(first.saturating_sub(1)) {
+        for (at, segment) in segments.iter().enumerate().skip(first.saturating_sub(1)) {
             if segment.base() >= until {
                 break;
             }
@@ -100,10 +182,10 @@ impl LogCore {
                 .and_then(|limit| slice_of(segment, from, max_bytes as u64, limit, copy, wait))
                 .map_err(|e| self.fault(segment, from, e))?;
             if let Some(slice) = slice {
-                return Ok(slice);
+                return Ok((slice, at));
             }
         }
-        Ok(BatchSlice::empty(from))
+        Ok(nothing)
     }
 
     /// The ends, if the log can be read and has `from`.

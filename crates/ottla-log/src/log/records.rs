@@ -7,15 +7,17 @@ use bytes::Bytes;
 use super::core::LogCore;
 use super::errors::ReadError;
 use super::read::Bound;
+use super::slice::BatchSlice;
 use crate::Offset;
 use crate::batch::{BatchHeader, OwnedRecords, Records};
+use crate::index::AbortedTransaction;
 use crate::record::OwnedRecord;
 
 /// How much is read at once.
 const READ_BYTES: usize = 1 << 20;
 
 /// The data records of a log from an offset on, in order, up to a bound. Control records are
-/// passed over; so are no others, those of aborted transactions included.
+/// passed over; those of aborted transactions only by [`super::Log::committed_records`].
 ///
 /// Ends where the bound is at the time, and goes on when it is asked again after the log grew.
 /// After an error it does not go on.
@@ -23,6 +25,9 @@ const READ_BYTES: usize = 1 << 20;
 pub struct LogRecords {
     core: Arc<LogCore>,
     bound: Bound,
+    /// The transactions to leave out of `batches`, by producer and first offset; `None` where
+    /// none is left out.
+    aborted: Option<Vec<AbortedTransaction>>,
     /// The next record has this offset or a larger one.
     next: Offset,
     /// Batches that were read and not opened yet.
@@ -36,6 +41,7 @@ impl LogRecords {
         Self {
             core,
             bound,
+            aborted: None,
             next: from,
             batches: Bytes::new(),
             records: None,
@@ -43,11 +49,44 @@ impl LogRecords {
         }
     }
 
+    pub(super) fn committed(core: Arc<LogCore>, from: Offset, until: Offset) -> Self {
+        Self {
+            aborted: Some(Vec::new()),
+            ..Self::new(core, from, Bound::Until(until))
+        }
+    }
+
+    /// Reads on; nothing at the bound.
+    fn read(&mut self) -> Result<BatchSlice, ReadError> {
+        let (core, from) = (&self.core, self.next);
+        match (&mut self.aborted, self.bound) {
+            (Some(aborted), Bound::Until(until)) => {
+                let slice = core.read_committed(from, READ_BYTES, until)?;
+                *aborted = slice.aborted;
+                aborted.sort_unstable_by_key(|one| (one.producer_id, one.first_offset));
+                Ok(slice.batches)
+            }
+            (_, bound) => core.read(from, READ_BYTES, bound),
+        }
+    }
+
+    /// Whether the batch is of an aborted transaction that is left out.
+    fn is_aborted(&self, header: &BatchHeader) -> bool {
+        let aborted = self.aborted.as_deref().unwrap_or_default();
+        let place = (header.producer_id, header.base_offset);
+        let behind = aborted.partition_point(|one| (one.producer_id, one.first_offset) <= place);
+        let before = behind.checked_sub(1).and_then(|last| aborted.get(last));
+        header.attributes.is_transactional()
+            && before.is_some_and(|one| {
+                one.producer_id == header.producer_id && header.base_offset < one.last_offset
+            })
+    }
+
     /// Opens the next data batch; `false` at the bound.
     fn open(&mut self) -> Result<bool, ReadError> {
         loop {
             if self.batches.is_empty() {
-                let slice = self.core.read(self.next, READ_BYTES, self.bound)?;
+                let slice = self.read()?;
                 if slice.is_empty() {
                     return Ok(false);
                 }
@@ -61,7 +100,8 @@ impl LogRecords {
             let header = BatchHeader::parse(&self.batches).map_err(malformed)?;
             let size = header.size_bytes().min(self.batches.len());
             let batch = self.batches.split_to(size);
-            if header.attributes.is_control() || header.record_count == 0 {
+            let is_passed = header.attributes.is_control() || self.is_aborted(&header);
+            if is_passed || header.record_count == 0 {
                 self.next = self.next.max(header.next_offset());
                 continue;
             }

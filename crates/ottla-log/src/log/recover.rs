@@ -13,6 +13,7 @@ use super::cut::Cut;
 use super::dir::{self, Listing};
 use super::replay::Replay;
 use super::seam::{Known, LogRecovery, LogShared};
+use crate::index::TxnIndex;
 use crate::segment::{BadRange, Extent, IndexBuilder, IndexRules, Origin, Segment};
 use crate::vfs::OpenMode;
 use crate::{Offset, StorageError};
@@ -44,6 +45,7 @@ struct Scan {
     /// Where that batch ends in this file.
     size: u64,
     builder: IndexBuilder,
+    aborted: TxnIndex,
     bad: Vec<BadRange>,
 }
 
@@ -102,6 +104,12 @@ impl Recovery<'_> {
         }
         if !self.is_behind_durable(end) && corrupt.is_none() {
             corrupt = Some(self.missing(end));
+        }
+        if replay.producers.end() > end {
+            // All from where it began was cut: what comes there next must be taken in.
+            let snapshots = &listing.snapshots;
+            replay = Replay::load(self.shared, self.dir, snapshots, first.min(end), end);
+            replay.catch_up(&segments, end)?;
         }
         self.report.corrupt = corrupt.as_ref().map(ToString::to_string);
         let start = self.known.log_start.max(first).min(end);
@@ -162,7 +170,12 @@ impl Recovery<'_> {
             size: scan.size,
             next: scan.next.max(scan.base),
         };
-        let origin = Origin::Checked(extent, scan.builder, scan.bad);
+        let origin = Origin::Checked {
+            extent,
+            index: scan.builder,
+            aborted: scan.aborted,
+            bad: scan.bad,
+        };
         self.new_segment(scan.base, origin)
     }
 
@@ -194,7 +207,7 @@ impl Recovery<'_> {
         let file = opened.map_err(|e| StorageError::io("open", &path, e))?;
         let len = prepare(&*file, &path, self.known.synced)?;
         // Made anew below: what is there may be of an earlier state of the segment.
-        for suffix in [dir::INDEX, dir::TIME_INDEX] {
+        for suffix in [dir::INDEX, dir::TIME_INDEX, dir::TXN_INDEX] {
             dir::remove_if_there(&*self.shared.vfs, &dir::file_in(self.dir, base, suffix))?;
         }
         self.report.rebuilt_indexes += 1;
@@ -206,6 +219,7 @@ impl Recovery<'_> {
             next: end.max(base),
             size: 0,
             builder: IndexBuilder::new(base, self.rules),
+            aborted: TxnIndex::new(self.rules.bytes_max),
             bad: Vec::new(),
         };
         let mut position = 0;
@@ -292,13 +306,16 @@ impl Scan {
                 return;
             }
             // A control batch whose checksum is right, but whose record is not.
-            if let Err(e) = replay.apply(header, batch) {
-                malformed = Some(Stop {
-                    position,
-                    why: e.to_string(),
-                    unreadable: false,
-                });
-                return;
+            match replay.apply(header, batch) {
+                Ok(aborted) => aborted.into_iter().for_each(|one| self.aborted.push(one)),
+                Err(e) => {
+                    malformed = Some(Stop {
+                        position,
+                        why: e.to_string(),
+                        unreadable: false,
+                    });
+                    return;
+                }
             }
             self.builder.add(header, position);
             self.size = position + batch.len() as u64;

@@ -12,7 +12,8 @@ use crate::batch::{BatchError, BatchHeader};
 use crate::checkpoint;
 use crate::derived::Derived;
 use crate::epoch_cache::LeaderEpochCache;
-use crate::producer_state::{ProducerState, SNAPSHOT_BYTES_MAX};
+use crate::index::{AbortedTransaction, TxnIndex};
+use crate::producer_state::{EndedTransaction, ProducerState, SNAPSHOT_BYTES_MAX};
 use crate::segment::{Segment, Wait, WalkError};
 use crate::{Limits, Offset, StorageError};
 
@@ -76,12 +77,17 @@ impl Replay {
         })
     }
 
-    /// Takes in the next batch.
-    pub(super) fn apply(&mut self, header: &BatchHeader, batch: &Bytes) -> Result<(), BatchError> {
+    /// Takes in the next batch; answers the transaction that it aborts, if it does.
+    pub(super) fn apply(
+        &mut self,
+        header: &BatchHeader,
+        batch: &Bytes,
+    ) -> Result<Option<AbortedTransaction>, BatchError> {
         if header.base_offset >= self.epochs_from {
             self.epochs.assign(header.leader_epoch, header.base_offset);
         }
-        self.producers.apply(header, batch, &self.limits)
+        let ended = self.producers.apply(header, batch, &self.limits)?;
+        Ok(ended.and_then(EndedTransaction::to_aborted))
     }
 
     /// Takes in the batches of `segments` below `upto` that the files did not tell of.
@@ -102,6 +108,15 @@ impl Replay {
         Ok(())
     }
 
+    /// The transactions that were aborted in `segment`, which follows on what was taken in. Nothing
+    /// is passed over: what is left out counts as committed.
+    pub(super) fn aborted_in(&mut self, segment: &Segment) -> Result<TxnIndex, StorageError> {
+        let mut index = segment.no_aborted();
+        let walked = self.walk_from(segment, 0, &mut |aborted| index.push(aborted));
+        walked.map_err(|e| segment.walk_error(e))?;
+        Ok(index)
+    }
+
     /// Takes in the batches of `segment` from `from` on. What is bad is passed over: who reads it
     /// is told, and the rest of the log is not to be lost with it.
     fn walk(&mut self, segment: &Segment, from: Offset) -> Result<(), StorageError> {
@@ -109,21 +124,26 @@ impl Replay {
         let found = segment.find(from.max(segment.base()), size, Wait::Allowed);
         let mut walked = match found {
             Ok(None) => return Ok(()),
-            Ok(Some(first)) => self.walk_from(segment, first.position),
+            Ok(Some(first)) => self.walk_from(segment, first.position, &mut |_| {}),
             Err(error) => Err(error),
         };
         while let Err(WalkError::Bad { position, why }) = walked {
             let Some(behind) = segment.good_behind(position) else {
                 return Err(segment.corrupt(position, why));
             };
-            walked = self.walk_from(segment, behind);
+            walked = self.walk_from(segment, behind, &mut |_| {});
         }
         walked.map_err(|e| segment.walk_error(e))
     }
 
     /// Takes in the batches from `position` on by their headers; of control batches, which are
-    /// looked into, the bytes are read.
-    fn walk_from(&mut self, segment: &Segment, position: u64) -> Result<(), WalkError> {
+    /// looked into, the bytes are read. Hands what they abort to `aborted`.
+    fn walk_from(
+        &mut self,
+        segment: &Segment,
+        position: u64,
+        aborted: &mut dyn FnMut(AbortedTransaction),
+    ) -> Result<(), WalkError> {
         let file = segment.file().map_err(WalkError::Storage)?;
         let mut walk = segment.walk(&*file, Wait::Allowed, position..segment.extent().size);
         while let Some(step) = walk.next()? {
@@ -133,9 +153,10 @@ impl Replay {
             } else {
                 Bytes::new()
             };
-            let applied = self.apply(&step.header, &batch);
-            applied
+            let ended = self
+                .apply(&step.header, &batch)
                 .map_err(|e| WalkError::Storage(segment.corrupt(step.position, e.to_string())))?;
+            ended.into_iter().for_each(&mut *aborted);
         }
         Ok(())
     }

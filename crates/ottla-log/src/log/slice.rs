@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::index::AbortedTransaction;
 use crate::segment::{Segment, Wait, WalkError};
 use crate::vfs::{File, FileRange};
 use crate::{Offset, StorageError};
@@ -20,6 +21,17 @@ pub struct BatchSlice {
     pub(super) base: Offset,
     /// The offset after the last batch.
     pub(super) next: Offset,
+}
+
+/// What a reader of committed records is given: batches below the last stable offset, and which of
+/// their transactions to leave out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CommittedSlice {
+    /// The batches; of aborted transactions, too.
+    pub batches: BatchSlice,
+    /// The aborted transactions that have a part in the range, by rising marker.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 #[derive(Clone)]

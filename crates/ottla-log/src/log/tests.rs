@@ -9,6 +9,7 @@ mod reading;
 mod real;
 mod recovery;
 mod seals;
+mod transactions;
 
 use super::kit::{self, Kit, at, batch, closed};
 use super::{Bound, Known, LeaderAppend};

@@ -65,6 +65,8 @@ impl LogCore {
             ends.durable = ends.durable.min(to);
         });
         self.boundaries.lock().truncate(to);
+        // What comes there next is committed when somebody says so.
+        self.high_watermark.fetch_min(to.get(), Ordering::AcqRel);
         let keep = kept.last().map(Arc::clone);
         self.segments.store(Arc::new(kept));
         // From here on a reader that goes by the old ends reads again.
@@ -108,6 +110,7 @@ impl LogCore {
             let path = dir::file_in(&self.dir, above, dir::SNAPSHOT);
             dir::remove_if_there(&*self.shared.vfs, &path)?;
         }
+        let undecided = appender.producers.undecided(to);
         if appender.producers.truncate(to) == Rewind::Reload {
             let segments = self.segments.load_full();
             let first = segments.first().map_or(to, |segment| segment.base());
@@ -115,6 +118,7 @@ impl LogCore {
             let mut replay = Replay::load(&self.shared, &self.dir, snapshots, first, to);
             replay.catch_up(&segments, to)?;
             appender.producers = replay.producers;
+            appender.producers.hold_back(undecided);
         }
         Ok(())
     }

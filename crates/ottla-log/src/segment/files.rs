@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Segment;
+use crate::index::SealedTxnIndex;
 use crate::log::dir::{self, file_in};
 use crate::log::handles::Held;
 use crate::vfs::{File, Mapping, OpenMode};
@@ -16,6 +17,7 @@ pub(super) struct OpenFiles {
     log: Option<Arc<dyn File>>,
     index: Option<Mapping>,
     time_index: Option<Mapping>,
+    pub(super) txn_index: Option<Arc<SealedTxnIndex>>,
     /// In the handles' ring.
     counted: bool,
 }
@@ -122,9 +124,10 @@ impl Segment {
         let mut files = self.files.lock();
         files.index = None;
         files.time_index = None;
+        files.txn_index = None;
     }
 
-    fn open(&self, suffix: &str, mode: OpenMode) -> Result<Arc<dyn File>, StorageError> {
+    pub(super) fn open(&self, suffix: &str, mode: OpenMode) -> Result<Arc<dyn File>, StorageError> {
         let _names = self.names.read();
         let path = self.path_of(suffix);
         let opened = self.shared.vfs.open(&path, mode);
@@ -132,7 +135,7 @@ impl Segment {
     }
 
     /// Puts a file in its place and counts this segment among the holders of open files.
-    fn keep<T>(&self, put: impl FnOnce(&mut OpenFiles) -> T) -> T {
+    pub(super) fn keep<T>(&self, put: impl FnOnce(&mut OpenFiles) -> T) -> T {
         let mut files = self.files.lock();
         let kept = put(&mut files);
         let first = !std::mem::replace(&mut files.counted, true);

@@ -280,6 +280,10 @@ impl Segment {
 
     /// Gets the indexes into memory, so that batches can be added; their files go.
     pub(super) fn resume(&self) -> Result<(), StorageError> {
+        self.resume_aborted()?;
+        if matches!(self.state.lock().index, Index::Memory(_)) {
+            return Ok(());
+        }
         let builder = match self.sealed() {
             Some(sealed) => IndexBuilder::resume(&sealed, self.rules, self.extent()),
             None => self.rebuild()?,
@@ -291,16 +295,24 @@ impl Segment {
 
     /// Whether the indexes have room for one more entry each.
     pub(crate) fn is_index_full(&self) -> bool {
-        matches!(&self.state.lock().index, Index::Memory(builder) if builder.is_full())
+        let state = self.state.lock();
+        let is_full = matches!(&state.index, Index::Memory(builder) if builder.is_full());
+        is_full || state.aborted.is_full()
     }
 
     /// Writes the index files of a segment to which no batch is added any more: complete, synced,
     /// and only then under their names. `false` where they are there already.
+    ///
+    /// The transaction index goes first: that it is missing beside the others says that nothing
+    /// was aborted.
     pub(crate) fn write_indexes(&self, way: &mut Way) -> Result<bool, StorageError> {
+        let Some(wrote) = self.write_aborted(way)? else {
+            return Ok(false);
+        };
         let (offsets, times) = {
             let mut state = self.state.lock();
             let Index::Memory(builder) = &mut state.index else {
-                return Ok(false);
+                return Ok(wrote);
             };
             builder.finish();
             builder.encode()
@@ -330,7 +342,9 @@ impl Segment {
         let position = builder.truncate(to);
         self.add_from(&mut builder, position)
             .map_err(|e| self.walk_error(e))?;
-        self.state.lock().index = Index::Memory(builder);
+        let mut state = self.state.lock();
+        state.index = Index::Memory(builder);
+        state.aborted.truncate(to);
         Ok(())
     }
 

@@ -27,7 +27,8 @@ enum LogError {
     )]
     NoLog { path: String },
     #[error(
-        "{path:?} is no file of a log: its name is none of .log, .index, .timeindex, .snapshot"
+        "{path:?} is no file of a log: its name is none of .log, .index, .timeindex, .txnindex, \
+         .snapshot"
     )]
     NoLogFile { path: String },
     #[error("writing the result: {0}")]

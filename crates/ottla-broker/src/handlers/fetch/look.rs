@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ottla_log::vfs::FileRange;
-use ottla_log::{BatchSlice, LeaderEpoch, Offset, ReadError};
+use ottla_log::{AbortedTransaction, BatchSlice, LeaderEpoch, Offset, ReadError};
 use ottla_partition::metadata::Topic;
 use ottla_partition::partition::{Divergence, ReplicaError, divergence};
 use ottla_protocol::ErrorCode;
@@ -37,6 +37,8 @@ pub(super) enum Look {
 pub(super) struct Seen {
     pub(super) view: View,
     pub(super) records: Option<FileRange>,
+    /// The aborted transactions among the records, for a reader of committed ones.
+    pub(super) aborted: Vec<AbortedTransaction>,
     /// Whether more can be read than that.
     pub(super) more: bool,
 }
@@ -174,6 +176,7 @@ async fn read(
         Look::Seen(Seen {
             view,
             records: None,
+            aborted: Vec::new(),
             more,
         })
     };
@@ -185,13 +188,23 @@ async fn read(
     }
     // What is read is charged once it is known how much that is; before, there must be room.
     charge.room().await;
-    let slice = slice(context, partition, from, limit, until).await;
-    match slice.and_then(|slice| records(slice, limit, share, charge)) {
-        Ok(Some((records, next))) => Look::Seen(Seen {
-            view,
-            records: Some(records),
-            more: next < until,
-        }),
+    let read = slice(context, partition, from, limit, until, share.committed_only).await;
+    let found = read.and_then(|(slice, aborted)| {
+        let found = records(slice, limit, share, charge)?;
+        Ok(found.map(|(records, next)| (records, next, aborted)))
+    });
+    match found {
+        Ok(Some((records, next, aborted))) => {
+            if !aborted.is_empty() {
+                charge.force(size_of_val(&*aborted) as u64);
+            }
+            Look::Seen(Seen {
+                view,
+                records: Some(records),
+                aborted,
+                more: next < until,
+            })
+        }
         Ok(None) => nothing(true),
         Err(error) => Look::Refused(failed(partition, &error)),
     }
@@ -204,14 +217,15 @@ async fn slice(
     from: Offset,
     limit: u64,
     until: Offset,
-) -> Result<BatchSlice, ReadError> {
+    committed_only: bool,
+) -> Result<(BatchSlice, Vec<AbortedTransaction>), ReadError> {
     let bytes_max = usize::try_from(limit).unwrap_or(usize::MAX);
-    if let Some(slice) = partition.read_nowait(from, bytes_max, until)? {
-        return Ok(slice);
+    if let Some(read) = partition.read_nowait(from, bytes_max, until, committed_only)? {
+        return Ok(read);
     }
     let cold = Arc::clone(partition);
     let runtime = context.core.runtime();
-    let reading = runtime.spawn_blocking(move || cold.read(from, bytes_max, until));
+    let reading = runtime.spawn_blocking(move || cold.read(from, bytes_max, until, committed_only));
     reading.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a read panicked; this is a bug");
         Err(ReadError::Closed(partition.id().clone()))

@@ -3,7 +3,8 @@
 use ottla_log::vfs::FileRange;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::fetch::{
-    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData, Records,
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
+    PartitionData, Records,
 };
 
 use super::look::{Look, Seen};
@@ -160,14 +161,16 @@ impl Answer<'_> {
                 ..seen(key.partition, &view)
             },
             Look::Seen(found) => PartitionData {
+                aborted_transactions: Some(aborted(&found.aborted)),
                 records: self.records(found.records),
                 ..seen(key.partition, &found.view)
             },
         };
         let is_error = partition.error_code != ErrorCode::None.code();
-        if fetch.committed_only && !is_error {
-            // No transaction was ever aborted here.
-            partition.aborted_transactions = Some(Vec::new());
+        if !is_error {
+            let aborted = partition.aborted_transactions.take();
+            let told = || aborted.unwrap_or_default();
+            partition.aborted_transactions = fetch.committed_only.then(told);
         }
         let (name, id) = match &key.topic {
             TopicKey::Name(name) => (text(&**name), uuid(ottla_log::TopicId::ZERO)),
@@ -216,6 +219,14 @@ impl Answer<'_> {
             length,
         }
     }
+}
+
+fn aborted(found: &[ottla_log::AbortedTransaction]) -> Vec<AbortedTransaction> {
+    let aborted = |one: &ottla_log::AbortedTransaction| AbortedTransaction {
+        producer_id: one.producer_id.get(),
+        first_offset: one.first_offset.get(),
+    };
+    found.iter().map(aborted).collect()
 }
 
 fn seen(partition: i32, view: &View) -> PartitionData {

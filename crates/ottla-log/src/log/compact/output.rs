@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::batch::BatchHeader;
+use crate::index::{AbortedTransaction, TxnIndex};
 use crate::log::core::LogCore;
 use crate::log::dir;
 use crate::segment::{Extent, IndexBuilder, IndexRules, Origin, Segment};
@@ -28,6 +29,7 @@ pub(super) struct Output {
     buffer: BytesMut,
     rules: IndexRules,
     builder: IndexBuilder,
+    aborted: TxnIndex,
     /// The offset after its last batch.
     pub(super) next: Offset,
 }
@@ -50,6 +52,7 @@ impl Output {
             buffer: BytesMut::new(),
             rules,
             builder: IndexBuilder::new(base, rules),
+            aborted: TxnIndex::new(rules.bytes_max),
             next: base,
         })
     }
@@ -65,7 +68,8 @@ impl Output {
         self.size() == 0
             || (self.size() + len as u64 <= FILE_BYTES_MAX
                 && reach <= i64::from(i32::MAX)
-                && !self.builder.is_full())
+                && !self.builder.is_full()
+                && !self.aborted.is_full())
     }
 
     /// Adds a batch.
@@ -82,6 +86,11 @@ impl Output {
             return Ok(());
         }
         self.write(log)
+    }
+
+    /// Notes a transaction whose marker is the batch that was added last.
+    pub(super) fn add_aborted(&mut self, aborted: AbortedTransaction) {
+        self.aborted.push(aborted);
     }
 
     fn write(&mut self, log: &LogCore) -> Result<(), StorageError> {
@@ -109,7 +118,12 @@ impl Output {
             size: self.written,
             next,
         };
-        let origin = Origin::Checked(extent, self.builder, Vec::new());
+        let origin = Origin::Checked {
+            extent,
+            index: self.builder,
+            aborted: self.aborted,
+            bad: Vec::new(),
+        };
         Segment::new(&log.shared, &log.dir, self.base, self.rules, origin)
     }
 }

@@ -12,6 +12,7 @@ use super::output::{self, Output};
 use super::plan::Plan;
 use super::transactions::{End, Finder, Tracker};
 use crate::batch::{BatchHeader, Records};
+use crate::index::AbortedTransaction;
 use crate::log::check::Checker;
 use crate::log::config::LogConfig;
 use crate::log::core::LogCore;
@@ -226,6 +227,8 @@ impl Job {
             horizon: self.horizon,
             limits: &log.shared.limits,
         };
+        let mut aborted = Vec::new();
+        source.collect_aborted(source.base(), Offset::new(i64::MAX), &mut aborted)?;
         let mut failed = None;
         each_batch(log, source, |header, batch, position| {
             let must_stay = is_last && position + batch.len() as u64 == size;
@@ -241,7 +244,7 @@ impl Job {
                 }
             };
             let header = BatchHeader::parse(&kept).map_err(|e| e.to_string())?;
-            failed = put(log, outputs, &header, &kept).err();
+            failed = put(log, outputs, &header, &kept, &aborted).err();
             Ok(failed.is_none())
         })?;
         match failed {
@@ -251,12 +254,14 @@ impl Job {
     }
 }
 
-/// Adds a batch to the last of `outputs`, or to a new one where that has no room.
+/// Adds a batch to the last of `outputs`, or to a new one where that has no room. With a marker
+/// goes its entry in `aborted`, for as long as the marker has a record.
 fn put(
     log: &LogCore,
     outputs: &mut Vec<Output>,
     header: &BatchHeader,
     batch: &Bytes,
+    aborted: &[AbortedTransaction],
 ) -> Result<(), StorageError> {
     let full = outputs
         .last()
@@ -266,8 +271,16 @@ fn put(
         let next = Output::begin(log, full.next)?;
         outputs.push(next);
     }
-    let last = outputs.last_mut();
-    last.map_or(Ok(()), |last| last.add(log, header, batch))
+    let Some(last) = outputs.last_mut() else {
+        return Ok(());
+    };
+    let entry = aborted.binary_search_by_key(&header.last_offset(), |one| one.last_offset);
+    if let Some(entry) = entry.ok().and_then(|at| aborted.get(at))
+        && header.record_count > 0
+    {
+        last.add_aborted(*entry);
+    }
+    last.add(log, header, batch)
 }
 
 /// Shows the transactions of `segment` that ended below `last_stable` to `finder`.

@@ -352,6 +352,70 @@ fn aborted_records_go_and_markers_after_them() {
     assert_eq!(log.ends().first_unstable, None);
 }
 
+/// Producer, first offset and marker of what a reader is told was aborted.
+fn aborted(log: &LogCore) -> Vec<(i64, i64, i64)> {
+    let (mut from, until) = (log.ends().start, log.ends().end);
+    let mut told = std::collections::BTreeSet::new();
+    while from < until {
+        let read = log.read_committed(from, 1, until).unwrap();
+        from = read.batches.next_offset();
+        let numbers = |one: &crate::AbortedTransaction| {
+            let (first, last) = (one.first_offset.get(), one.last_offset.get());
+            (one.producer_id.get(), first, last)
+        };
+        told.extend(read.aborted.iter().map(numbers));
+    }
+    told.into_iter().collect()
+}
+
+fn verified(kit: &Kit, log: &LogCore) {
+    let mut findings = Vec::new();
+    let report = &mut |finding| findings.push(finding);
+    crate::inspect::verify(kit.vfs(), &log.dir, &Limits::default(), report).unwrap();
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn readers_are_told_of_an_aborted_transaction_while_its_marker_is_there() {
+    let config = LogConfig {
+        delete_retention: Duration::from_millis(DAY.unsigned_abs()),
+        ..compacted()
+    };
+    let kit = kit(config);
+    let log = kit.open(&Known::default());
+    put(&log, &[("a", "aborted")], &producer(1, 0, true));
+    put(&log, &[("a", "old")], &BatchOptions::default());
+    end(&log, 1, false);
+    put(&log, &[("b", "aborted")], &producer(1, 1, true));
+    seal(&log);
+    end(&log, 1, false);
+    seal(&log);
+    let second = headers(&log)
+        .into_iter()
+        .filter(|h| h.attributes.is_control());
+    let second = second.map(|h| h.base_offset.get()).max().unwrap();
+    let both = [(1, 0, 2), (1, 3, second)];
+    kit.flusher.flush().unwrap();
+    assert_eq!(aborted(&log), both);
+    maintain(&kit, &log, 5000);
+    is(&kept(&log), &[(1, "a=old")]);
+    assert_eq!(aborted(&log), both);
+    let log = kit.open(&closed(&log));
+    log.committed(log.ends().end);
+    assert_eq!(aborted(&log), both);
+    verified(&kit, &log);
+    seal(&log);
+    maintain(&kit, &log, 6000);
+    assert_eq!(aborted(&log), both, "the markers have a day");
+    put(&log, &[("c", "later")], &producer(1, 2, false));
+    seal(&log);
+    maintain(&kit, &log, 6000 + DAY);
+    assert_eq!(aborted(&log), []);
+    let log = kit.open(&closed(&log));
+    verified(&kit, &log);
+    assert_eq!(aborted(&log), []);
+}
+
 #[test]
 fn what_is_decided_while_the_log_is_busy_is_released_after_it() {
     let kit = kit(compacted());

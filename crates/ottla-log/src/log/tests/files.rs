@@ -1,6 +1,7 @@
 //! What is in a log's directory after a clean stop, by the rules of Kafka's own checker
 //! (`kafka-dump-log --index-sanity-check`), and complete.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::batch::BatchHeader;
@@ -21,6 +22,7 @@ pub(super) fn check(vfs: &dyn Vfs, log_dir: &Path, start: Offset) {
         listing.segments = listing.segments.split_off(&first);
         listing.indexes = listing.indexes.split_off(&first);
         listing.time_indexes = listing.time_indexes.split_off(&first);
+        listing.txn_indexes = listing.txn_indexes.split_off(&first);
     }
     assert_eq!(
         listing.indexes, listing.segments,
@@ -34,7 +36,15 @@ pub(super) fn check(vfs: &dyn Vfs, log_dir: &Path, start: Offset) {
         .collect();
     assert_eq!(unfinished, Vec::<&String>::new());
     let mut next = Offset::ZERO;
+    // The first record of each open transaction.
+    let mut open: BTreeMap<i64, i64> = BTreeMap::new();
     for base in &listing.segments {
+        let aborted = aborted_in(vfs, &file_in(log_dir, *base, dir::LOG), &mut open);
+        let path = file_in(log_dir, *base, dir::TXN_INDEX);
+        let found = crate::checkpoint::read(vfs, &path, 1 << 30).unwrap();
+        if start == Offset::ZERO {
+            check_aborted(found.as_deref(), &aborted);
+        }
         let batches = batches(vfs, &file_in(log_dir, *base, dir::LOG));
         let first = batches
             .first()
@@ -86,6 +96,43 @@ fn batches(vfs: &dyn Vfs, path: &Path) -> Vec<(u32, BatchHeader)> {
         position += header.size_bytes() as u32;
     }
     batches
+}
+
+/// Producer, first record and marker of each transaction that was aborted in a `.log` file.
+fn aborted_in(vfs: &dyn Vfs, path: &Path, open: &mut BTreeMap<i64, i64>) -> Vec<[i64; 3]> {
+    let bytes = read(vfs, path);
+    let mut rest: &[u8] = &bytes;
+    let mut aborted = Vec::new();
+    while !rest.is_empty() {
+        let (batch, behind) = rest.split_at(12 + number::<4>(rest, 8) as usize);
+        rest = behind;
+        let (base, producer) = (number::<8>(batch, 0), number::<8>(batch, 43));
+        let (is_transactional, is_control) = (batch[22] & 16 != 0, batch[22] & 32 != 0);
+        if is_transactional && !is_control {
+            open.entry(producer).or_insert(base);
+        }
+        // The record's head has 5 bytes; the key, of 4, ends with 0 for an abort.
+        if is_control
+            && let Some(first) = open.remove(&producer)
+            && number::<4>(batch, 66) == 0
+        {
+            aborted.push([producer, first, base]);
+        }
+    }
+    aborted
+}
+
+fn number<const N: usize>(bytes: &[u8], at: usize) -> i64 {
+    let digits = bytes[at..at + N].iter();
+    digits.fold(0, |number, digit| number << 8 | i64::from(*digit))
+}
+
+/// There is a file where there is something to tell, and it tells that.
+fn check_aborted(found: Option<&[u8]>, expected: &[[i64; 3]]) {
+    assert_eq!(found.is_some(), !expected.is_empty());
+    let entries = found.unwrap_or_default().chunks(34);
+    let told = entries.map(|e| [2, 10, 18].map(|at| number::<8>(e, at)));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 /// Each entry names the last offset of the batch at its position; they rise.

@@ -6,11 +6,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::batch::EndTransactionMarker;
 use crate::log::kit::{Kit, at, batch, closed};
 use crate::log::tests::files;
 use crate::log::{AppendError, Bound, Condition, Known, LeaderAppend, LogConfig, LogCore};
 use crate::vfs::{CrashPlan, MemVfs};
-use crate::{BatchOptions, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use crate::{
+    AbortedTransaction, BatchOptions, LeaderEpoch, Limits, Offset, Origin, ProducerEpoch,
+    ProducerId, Sequence, Timestamp, ValidBatches, build_batch,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -20,6 +24,18 @@ enum Step {
         size: usize,
         time: i64,
         producer: Option<usize>,
+    },
+    /// A batch of one of two producers with transactions.
+    Transactional {
+        producer: usize,
+        size: usize,
+        time: i64,
+    },
+    /// The end of such a producer's transaction, also where none is open.
+    End {
+        producer: usize,
+        committed: bool,
+        time: i64,
     },
     /// One of the last five batches of a producer, once more.
     Retry {
@@ -61,6 +77,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         12 => (1_usize..5, 0_usize..700, 0_i64..2000, prop::option::of(0_usize..3)).prop_map(
             |(count, size, time, producer)| Step::Append { count, size, time, producer }),
+        6 => (3_usize..5, 0_usize..400, 0_i64..2000).prop_map(
+            |(producer, size, time)| Step::Transactional { producer, size, time }),
+        4 => (3_usize..5, any::<bool>(), 0_i64..2000).prop_map(
+            |(producer, committed, time)| Step::End { producer, committed, time }),
         3 => (0_usize..3, 0_usize..5).prop_map(
             |(producer, back)| Step::Retry { producer, back }),
         1 => (0_usize..3).prop_map(Step::Skip),
@@ -92,6 +112,17 @@ struct ModelBatch {
     time: i64,
     epoch: i32,
     producer: Option<(usize, i32)>,
+    /// The marker of a transaction; whether it was committed.
+    marker: Option<bool>,
+}
+
+/// A transaction of the model.
+#[derive(Clone, Copy, Debug)]
+struct Transaction {
+    producer: usize,
+    first: i64,
+    /// Its marker, and whether it was committed.
+    end: Option<(i64, bool)>,
 }
 
 impl ModelBatch {
@@ -109,6 +140,8 @@ impl ModelBatch {
             options.producer_id = ProducerId::new(100 + producer as i64);
             options.producer_epoch = ProducerEpoch::new(0);
             options.base_sequence = Sequence::new(sequence);
+            options.transactional = producer > 2;
+            options.control = self.marker.is_some();
         }
         options
     }
@@ -123,6 +156,8 @@ struct World {
     epoch: i32,
     now: i64,
     serial: usize,
+    /// Everything below was told to be committed.
+    committed: i64,
 }
 
 fn config() -> LogConfig {
@@ -150,6 +185,7 @@ impl World {
             epoch: 0,
             now: 1000,
             serial: 0,
+            committed: -1,
         }
     }
 
@@ -186,7 +222,9 @@ impl World {
 
     fn last_of(&self, producer: usize) -> Option<&ModelBatch> {
         let mut newest_first = self.batches.iter().rev();
-        newest_first.find(|batch| batch.producer.is_some_and(|(id, _)| id == producer))
+        newest_first.find(|batch| {
+            batch.marker.is_none() && batch.producer.is_some_and(|(id, _)| id == producer)
+        })
     }
 
     fn append(
@@ -199,8 +237,22 @@ impl World {
             base_offset: Offset::ZERO,
             ..model.options()
         };
-        let batches = batch(&values, model.time, &options);
+        let mut batches = batch(&values, model.time, &options);
         let mut context = LeaderAppend::new(at(self.now), LeaderEpoch::new(self.epoch));
+        if let Some(committed) = model.marker {
+            let marker = EndTransactionMarker {
+                committed,
+                coordinator_epoch: 0,
+            };
+            let record = marker.to_record().with_timestamp(at(model.time));
+            let bytes = build_batch(&[record], &options).unwrap();
+            batches = ValidBatches::parse(bytes, &Limits::default()).unwrap();
+        }
+        if options.transactional {
+            // Of a producer whose batches were deleted and whose marker was not, sequence 0 is
+            // expected, in Kafka too.
+            context.origin = Origin::Coordinator;
+        }
         context.condition = condition;
         self.log.append_as_leader(batches, &context)
     }
@@ -218,6 +270,77 @@ impl World {
             time,
             epoch: self.epoch,
             producer: producer.map(|id| (id, self.next_sequence(id))),
+            marker: None,
+        }
+    }
+
+    /// The model's transactions, by their ends.
+    fn transactions(&self) -> Vec<Transaction> {
+        let mut open: Vec<Transaction> = Vec::new();
+        let mut ended = Vec::new();
+        for batch in &self.batches {
+            let Some((producer, _)) = batch.producer.filter(|(id, _)| *id > 2) else {
+                continue;
+            };
+            let place = open.iter().position(|one| one.producer == producer);
+            match (batch.marker, place) {
+                (Some(committed), Some(place)) => ended.push(Transaction {
+                    end: Some((batch.base, committed)),
+                    ..open.remove(place)
+                }),
+                (None, None) => open.push(Transaction {
+                    producer,
+                    first: batch.base,
+                    end: None,
+                }),
+                _ => {}
+            }
+        }
+        ended.extend(open);
+        ended
+    }
+
+    /// The last stable offset, and what a reader of committed records is told. Of a transaction
+    /// that began below the log start the log may know a part only.
+    fn check_transactions(&self) {
+        let ends = self.log.ends();
+        let all = self.transactions();
+        let is_stable = |one: &&Transaction| one.end.is_some_and(|(end, _)| end < self.committed);
+        let unstable = || all.iter().filter(|one| !is_stable(one));
+        if unstable().all(|one| one.first >= self.start) {
+            let expected = unstable().map(|one| one.first).min();
+            assert_eq!(ends.first_unstable.map(Offset::get), expected);
+        }
+        let until = ends.first_unstable.unwrap_or(ends.end);
+        let mut from = ends.start;
+        while from < until {
+            let read = self.log.read_committed(from, 700, until).unwrap();
+            from = read.batches.next_offset();
+            let base = read.batches.base_offset().get();
+            let concerns = |one: &&Transaction| {
+                let aborted = one.end.filter(|(_, committed)| !committed);
+                aborted.is_some_and(|(end, _)| end >= base) && one.first < from.get()
+            };
+            let id = |producer: usize| ProducerId::new(100 + producer as i64);
+            for told in &read.aborted {
+                let is_told = |one: &&Transaction| {
+                    let (marker, first) = (told.last_offset.get(), told.first_offset.get());
+                    id(one.producer) == told.producer_id
+                        && one.end == Some((marker, false))
+                        && (one.first == first || one.first < self.start)
+                };
+                assert!(all.iter().any(|one| is_told(&one)), "{told:?}: {all:?}");
+            }
+            for one in all
+                .iter()
+                .filter(concerns)
+                .filter(|one| one.first >= self.start)
+            {
+                let is_told = |told: &AbortedTransaction| {
+                    told.first_offset.get() == one.first && told.producer_id == id(one.producer)
+                };
+                assert!(read.aborted.iter().any(is_told), "{one:?} is not told");
+            }
         }
     }
 
@@ -234,6 +357,28 @@ impl World {
                 assert_eq!(appended.base_offset.get(), model.base);
                 assert_eq!(appended.end.get(), model.next());
                 assert!(!appended.duplicate);
+                self.batches.push(model);
+            }
+            Step::Transactional {
+                producer,
+                size,
+                time,
+            } => {
+                let model = self.leader_batch(1, size, time, Some(producer));
+                self.append(&model, Condition::Any).unwrap();
+                self.batches.push(model);
+            }
+            Step::End {
+                producer,
+                committed,
+                time,
+            } => {
+                let model = ModelBatch {
+                    producer: Some((producer, -1)),
+                    marker: Some(committed),
+                    ..self.leader_batch(1, 0, time, None)
+                };
+                self.append(&model, Condition::Any).unwrap();
                 self.batches.push(model);
             }
             Step::Retry { producer, back } => self.retry(producer, back),
@@ -262,6 +407,7 @@ impl World {
             Step::Flush => {
                 self.kit.flusher.flush().unwrap();
                 assert_eq!(self.log.ends().durable, self.log.ends().end);
+                self.commit();
             }
             Step::Wait(millis) => self.now += millis,
             Step::Maintain => while self.log.maintain(at(self.now)).unwrap().more {},
@@ -278,6 +424,12 @@ impl World {
             }
             Step::Time(time) => self.time(time),
         }
+    }
+
+    /// Everything durable is committed.
+    fn commit(&mut self) {
+        self.log.committed(self.log.ends().durable);
+        self.committed = self.log.ends().durable.get();
     }
 
     fn retain(&mut self, age: u64) {
@@ -364,6 +516,7 @@ impl World {
         while self.batches.last().is_some_and(|last| last.next() > to) {
             self.batches.pop();
         }
+        self.committed = self.committed.min(self.end());
         // Within a batch, and in a gap, the log ends with the last batch that stays whole.
         assert!(self.end() <= to.max(self.start));
         assert!(
@@ -408,6 +561,7 @@ impl World {
             assert!(matches!(how, Step::PowerCut(_)), "lost {gone:?}");
         }
         self.epoch += 1;
+        self.commit();
     }
 
     fn read(&self, from: i64, max: usize, until: i64) {
@@ -426,7 +580,7 @@ impl World {
         assert!(slice.next_offset().get() <= until);
         let bytes = slice.bytes().unwrap();
         assert_eq!(bytes.len() as u64, slice.len());
-        let parsed = crate::ValidBatches::parse(bytes, &crate::Limits::default()).unwrap();
+        let parsed = ValidBatches::parse(bytes, &Limits::default()).unwrap();
         for (position, (header, _)) in parsed.batches().enumerate() {
             let model = if position == 0 {
                 first
@@ -468,11 +622,13 @@ impl World {
         let expected: Vec<(i64, String)> = self
             .batches
             .iter()
+            .filter(|batch| batch.marker.is_none())
             .flat_map(|batch| (batch.base..).zip(batch.values.iter().cloned()))
             .filter(|(offset, _)| *offset >= self.start)
             .collect();
         assert_eq!(self.log.values(self.start, Bound::LogEnd), expected);
         assert_eq!(self.kit.flusher.reserved(), 0);
+        self.check_transactions();
         for pair in self.batches.windows(2) {
             if pair[0].epoch < pair[1].epoch && pair[1].base >= self.start {
                 let found = self

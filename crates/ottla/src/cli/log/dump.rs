@@ -5,11 +5,12 @@ use std::path::Path;
 use ottla_log::inspect::{
     Damage, EpochStart, FoundBatch, InspectedFile, OffsetIndexEntry, Piece, ProducerEntry,
     TimeIndexEntry, read_epochs, read_offset_index, read_producers, read_segment, read_time_index,
-    read_topic_id,
+    read_topic_id, read_txn_index,
 };
 use ottla_log::vfs::Vfs;
 use ottla_log::{
-    BatchError, BatchHeader, Limits, Offset, OwnedRecord, StorageError, TimestampType,
+    AbortedTransaction, BatchError, BatchHeader, Limits, Offset, OwnedRecord, StorageError,
+    TimestampType,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +64,7 @@ impl Dump<'_, '_> {
                 self.list(&read_offset_index(self.vfs, path, base)?)
             }
             InspectedFile::TimeIndex(base) => self.list(&read_time_index(self.vfs, path, base)?),
+            InspectedFile::TxnIndex(_) => self.list(&read_txn_index(self.vfs, path)?),
             InspectedFile::Producers(offset) => self.list(&read_producers(self.vfs, path, offset)?),
             InspectedFile::Epochs => self.list(&read_epochs(self.vfs, path)?),
             InspectedFile::Metadata => {
@@ -172,6 +174,24 @@ impl Entry for TimeIndexEntry {
 
     fn json(&self) -> Value {
         json!({"timestamp": self.timestamp.get(), "offset": self.offset.get()})
+    }
+}
+
+impl Entry for AbortedTransaction {
+    fn text(&self) -> String {
+        format!(
+            "producer {} aborted offsets {} to {}, last stable offset {}",
+            self.producer_id, self.first_offset, self.last_offset, self.last_stable_offset
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "producerId": self.producer_id.get(),
+            "firstOffset": self.first_offset.get(),
+            "lastOffset": self.last_offset.get(),
+            "lastStableOffset": self.last_stable_offset.get(),
+        })
     }
 }
 
