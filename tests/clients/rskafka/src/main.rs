@@ -34,7 +34,7 @@ const CODECS: [(&str, Compression); 5] = [
 ];
 
 /// What the library does not have, and why.
-const LACKS: [(&str, &str); 15] = [
+const LACKS: [(&str, &str); 16] = [
     ("acks-0", "the library asks for all acknowledgements"),
     ("acks-1", "the library asks for all acknowledgements"),
     ("idempotence", "the library has no idempotent producer"),
