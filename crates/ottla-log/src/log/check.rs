@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::batch::BatchHeader;
 use crate::vfs::File;
@@ -85,6 +85,7 @@ impl<'a> Checker<'a> {
         };
         let head = self.bytes(position, BatchHeader::LEN as u64)?;
         let header = BatchHeader::parse(&head).map_err(|e| bad(e.to_string()))?;
+        drop(head);
         if header.base_offset < offset {
             return Err(bad(format!(
                 "the batch begins at offset {}, at least {offset} must follow",
@@ -146,7 +147,11 @@ impl<'a> Checker<'a> {
             unreadable: true,
         };
         let len = usize::try_from(len).map_err(|e| unreadable(e.to_string()))?;
-        let mut bytes = BytesMut::zeroed(len);
+        // The last window's memory again, unless somebody holds a part of it: fresh memory for each
+        // costs more than the reading.
+        let last = std::mem::take(&mut self.window).try_into_mut();
+        let mut bytes = last.unwrap_or_default();
+        bytes.resize(len, 0);
         self.file
             .read_exact_at(&mut bytes, position)
             .map_err(|e| unreadable(format!("it cannot be read: {e}")))?;

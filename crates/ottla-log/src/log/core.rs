@@ -122,6 +122,8 @@ pub(super) struct Syncing {
 pub(super) struct Epochs {
     pub(super) cache: LeaderEpochCache,
     pub(super) dirty: bool,
+    /// What is in the file, where that is known.
+    pub(super) file: Option<Vec<u8>>,
 }
 
 /// What is left to do for segments that were rolled or removed.
@@ -191,6 +193,7 @@ impl LogCore {
             epochs: Mutex::new(Epochs {
                 cache: parts.epochs,
                 dirty: parts.epochs_dirty,
+                file: None,
             }),
             boundaries: Mutex::new(Boundaries::default()),
             pending: Mutex::new(Pending {

@@ -95,6 +95,7 @@ impl LogCore {
             let topic_id = known.left.as_ref().map(|left| left.topic_id);
             let topic_id = topic_id.unwrap_or_default();
             let core = Self::recovered(shared, id, (dir, topic_id), options, known, recovered);
+            core.epochs.lock().file = known.left.as_ref().map(|left| left.epochs.clone());
             return Ok((core, report));
         }
         let found = find_dir(shared, &id, &dir, options.topic_id, &mut report).map_err(failed)?;

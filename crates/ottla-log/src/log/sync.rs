@@ -149,13 +149,21 @@ impl LogCore {
             if !std::mem::replace(&mut epochs.dirty, false) {
                 return Ok(());
             }
-            epochs.cache.snapshot()
+            let bytes = epochs.cache.snapshot();
+            // A leader's epoch without a batch is dropped at open, and given anew: the file of each
+            // of many idle logs would be written at each stop.
+            if epochs.file.as_ref() == Some(&bytes) {
+                return Ok(());
+            }
+            epochs.file = None;
+            bytes
         };
         let path = self.dir.join(dir::EPOCHS);
         let written = way.write(&*self.shared.vfs, &path, &bytes);
         written.inspect_err(|_| {
             self.epochs.lock().dirty = true;
         })?;
+        self.epochs.lock().file = Some(bytes);
         self.names_dirty.store(true, Ordering::Release);
         Ok(())
     }

@@ -236,3 +236,29 @@ fn another_topic_of_the_name_does_not_get_the_log() {
     assert_eq!(texts(&other), [""; 0]);
     assert!(store.report().logs[&id("a")].set_aside.is_some());
 }
+
+#[test]
+fn an_epoch_without_a_batch_is_written_once() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let log = log_of(&store, "a");
+    append(&log, "one").unwrap();
+    log.assign_epoch(crate::LeaderEpoch::new(9), Offset::new(1));
+    assert!(store.close().clean);
+    drop((log, store));
+    for _ in 0..2 {
+        let watched = Watched::new(&vfs);
+        let world = world(watched.clone());
+        let store = Store::open_in(world, DIR, small()).unwrap().store;
+        let log = log_of(&store, "a");
+        // As a broker does that leads it again.
+        log.assign_epoch(crate::LeaderEpoch::new(9), Offset::new(1));
+        assert_eq!(log.latest_epoch(), Some(crate::LeaderEpoch::new(9)));
+        // The clean mark goes, so that the stop has something to do.
+        append(&super::kit::log(&store, "other"), "x").unwrap();
+        assert!(store.close().clean);
+        let mut seen = watched.of("a");
+        seen.retain(|line| line.contains("leader-epoch-checkpoint"));
+        assert_eq!(seen, [""; 0]);
+    }
+}
