@@ -231,8 +231,10 @@ impl Segment {
     /// Writes `bytes` at the end. Nothing of them is part of the segment until
     /// [`Segment::added`]; after an error some of them may be in the file.
     pub(crate) fn write(&self, file: &Arc<dyn File>, bytes: &Bytes) -> Result<(), StorageError> {
-        file.write_all_at(&mut [IoSlice::new(bytes)], self.extent().size)
-            .map_err(|e| StorageError::io("append to", &self.path(), e))
+        let written = file.write_all_at(&mut [IoSlice::new(bytes)], self.extent().size);
+        // Once more: a sync that ran beside the write took the mark and may have missed the bytes.
+        self.dirty.store(true, Ordering::Release);
+        written.map_err(|e| StorageError::io("append to", &self.path(), e))
     }
 
     /// Takes the batches with these headers, just written at the end, into the segment.
@@ -282,8 +284,10 @@ impl Segment {
             state.verified.truncate(position);
             state.bad.retain(|bad| bad.to <= position);
         }
-        file.set_len(position)
-            .map_err(|e| StorageError::io("cut", &self.path(), e))?;
+        let cut = file.set_len(position);
+        // Once more, as in [`Segment::write`].
+        self.dirty.store(true, Ordering::Release);
+        cut.map_err(|e| StorageError::io("cut", &self.path(), e))?;
         self.truncate_indexes(next)
     }
 

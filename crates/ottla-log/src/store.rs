@@ -426,8 +426,16 @@ impl Inner {
         let known = found.map(|found| found.known).unwrap_or_default();
         let (core, recovery) = LogCore::open(&self.shared, id.clone(), options, &known)?;
         let target = Arc::clone(&core) as Arc<dyn FlushTarget>;
+        let mut checkpoints = core.checkpoints();
+        let end = checkpoints.recovery_point;
+        if recovery.corrupt.is_some() {
+            // What is missing stays missing: with a lower point the next start would take what is
+            // damaged for a torn tail, and cut it.
+            let noted = known.recovery_point.max(known.durable_end);
+            checkpoints.recovery_point = end.max(noted);
+        }
         self.rounds
-            .opened(&target, core.checkpoints(), core.has_dir());
+            .opened(&target, checkpoints, end, core.has_dir());
         self.found.lock().remove(id);
         self.report.lock().logs.insert(id.clone(), recovery);
         *slot = Some(Arc::clone(&core));

@@ -57,9 +57,11 @@ impl LogCore {
         if new_dir {
             way.sync(|| self.sync_metadata())?;
         }
-        // Those that have left the log, too, for as long as a crash may bring them back.
+        // Those that have left the log, too, for as long as a crash may bring them back. Loaded
+        // second: a segment that leaves is there before it is gone here.
+        let segments = self.segments.load_full();
         let removed = self.pending.lock().removed.clone();
-        for segment in self.segments.load_full().iter().chain(&removed) {
+        for segment in segments.iter().chain(&removed) {
             way.sync(|| segment.sync())?;
         }
         match self.write_derived(way) {

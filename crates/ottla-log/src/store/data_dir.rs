@@ -110,11 +110,10 @@ impl DataDir {
         if self.is_new {
             empty(vfs, &self.kafka, &[META]);
             empty(vfs, &self.own, &[FORMAT, LOCK]);
-        }
-        drop(self.lock);
-        if self.is_new {
             remove_made(vfs, &self.kafka, &self.own, &self.made);
         }
+        // Last: nobody takes a directory that is being removed.
+        drop(self.lock);
     }
 }
 

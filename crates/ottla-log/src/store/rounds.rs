@@ -189,11 +189,13 @@ impl Rounds {
         drop((logs, items));
     }
 
-    /// Takes note of an opened log. `recovery_point` and `log_start` are what its recovery found.
+    /// Takes note of an opened log, whose recovery found `checkpoints` and the log end `end`. Of a
+    /// log that lost its end the recovery point is where that end was.
     pub(super) fn opened(
         &self,
         target: &Arc<dyn FlushTarget>,
         checkpoints: Checkpoints,
+        end: Offset,
         has_dir: bool,
     ) {
         let mut state = self.state.lock();
@@ -209,7 +211,7 @@ impl Rounds {
             state.changed = true;
         }
         let log = state.log_of(target);
-        state_of_opened(log, topic_id, checkpoints);
+        state_of_opened(log, topic_id, checkpoints, end);
     }
 
     /// Syncs what recovery wrote into log `id`, so that it is opened from what the disk holds.
@@ -405,11 +407,11 @@ impl Flusher for Rounds {
     }
 }
 
-fn state_of_opened(log: &mut LogState, topic_id: TopicId, checkpoints: Checkpoints) {
+fn state_of_opened(log: &mut LogState, topic_id: TopicId, checkpoints: Checkpoints, end: Offset) {
     log.topic_id = topic_id;
     log.recovery_point = checkpoints.recovery_point;
     log.durable_end = checkpoints.recovery_point;
-    log.written_end = checkpoints.recovery_point;
+    log.written_end = end;
     log.log_start = checkpoints.log_start;
 }
 

@@ -332,3 +332,19 @@ fn moves_the_log_start() {
         |image, notes: &Notes, _| check(&image, notes),
     );
 }
+
+/// A round that syncs the file beside an append takes the mark that the append has set.
+#[test]
+fn what_is_written_beside_a_sync_is_for_the_next_one() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    log.put(&["a"]);
+    let segment = log.active();
+    let file = segment.open_for_append().unwrap();
+    segment.sync().unwrap();
+    let batches = batch(&["b"], 1000, &BatchOptions::default());
+    segment.write(&file, batches.bytes()).unwrap();
+    assert!(!segment.is_synced(), "the sync may have missed these bytes");
+    segment.sync().unwrap();
+    assert!(segment.is_synced());
+}

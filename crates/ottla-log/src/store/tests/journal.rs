@@ -84,6 +84,31 @@ fn data_that_is_damaged_everywhere_is_reported_and_not_papered_over() {
 }
 
 #[test]
+fn what_is_missing_is_missing_at_every_later_start() {
+    let vfs = killed(4);
+    let store = open(&vfs);
+    log(&store, "a");
+    assert!(store.close().clean);
+    drop(store);
+    // Not even a batch that is cut off in the middle: a tail would be cut, and its offsets reused.
+    let path = format!("{DIR}/kafka/a-0/00000000000000000000.log");
+    let file = vfs.open(Path::new(&path), OpenMode::Write).unwrap();
+    file.set_len(file.len().unwrap() / 4 * 2).unwrap();
+    for start in 0..4 {
+        let store = open(&vfs);
+        let a = log(&store, "a");
+        assert_eq!(texts(&a), ["0", "1"], "start {start}");
+        assert!(append(&a, "more").is_err(), "start {start}");
+        // The mark of a clean stop goes with it.
+        append(&log(&store, "b"), "other").unwrap();
+        maintain(&store);
+        if start % 2 == 1 {
+            store.close();
+        }
+    }
+}
+
+#[test]
 fn rounds_of_another_topic_are_never_replayed_into_a_directory() {
     let vfs = killed(2);
     // Whoever did this was not us.
