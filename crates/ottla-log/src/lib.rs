@@ -54,8 +54,8 @@ pub use log::{
 pub use producer_state::{Origin, ProducerError};
 pub use record::{Header, OwnedRecord, Record};
 pub use store::{
-    CloseReport, FoundLog, MaintenanceAlarm, OpenError, Opened, RecoveryReport, Store,
-    StoreOptions, World,
+    CloseReport, FoundLog, MaintenanceAlarm, OpenError, Opened, RecoveryReport, ScrubOptions,
+    ScrubReport, Store, StoreOptions, World,
 };
 pub use validate::{
     Compression, ProduceError, ProduceErrorKind, ProduceLimits, ProduceRules, RecordError,

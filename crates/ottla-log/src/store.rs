@@ -23,6 +23,7 @@ mod options;
 mod replay;
 mod report;
 mod rounds;
+mod scrub;
 mod seals;
 mod stopped;
 mod text;
@@ -50,11 +51,13 @@ pub use error::OpenError;
 pub use options::{StoreOptions, World};
 pub use report::{CloseReport, FoundLog, RecoveryReport};
 pub use rounds::MaintenanceAlarm;
+pub use scrub::{ScrubOptions, ScrubReport};
 
 use data_dir::{DataDir, random_id};
 use dirs::Dirs;
 use opening::Parts;
 use rounds::Rounds;
+use scrub::Scrub;
 
 /// Longest `partition.metadata` that is read.
 const METADATA_BYTES_MAX: usize = 4096;
@@ -100,6 +103,7 @@ struct Inner {
     deleted: Mutex<Vec<String>>,
     report: Mutex<RecoveryReport>,
     open_files_max: NonZeroUsize,
+    scrub: Mutex<Scrub>,
     /// When files that nobody uses were last closed.
     swept: Mutex<Timestamp>,
     /// Read by whoever changes something that a close must wait for.
@@ -323,6 +327,21 @@ impl Store {
         self.inner.report.lock().clone()
     }
 
+    /// Does one step of the scrub, if it is due: reads a part of what is on the disk, in the order
+    /// of the open logs, compares it with its seals and checksums, and seals what has no seal. Says
+    /// when the next step is due; `None` where there is none, ever. [`Store::findings`] has what
+    /// was found.
+    #[must_use]
+    pub fn scrub(&self, now: Timestamp) -> Option<Timestamp> {
+        self.inner.scrub(now)
+    }
+
+    /// What the scrub has done since the open.
+    #[must_use]
+    pub fn scrub_report(&self) -> ScrubReport {
+        self.inner.scrub_report()
+    }
+
     /// What was found wrong with the files of logs since the open: bytes that do not match their
     /// checksums, index files that were made anew. The latest of many.
     #[must_use]
@@ -372,6 +391,7 @@ impl Inner {
             compacting: Arc::default(),
             limits: options.limits.clone(),
         };
+        let scrub = Scrub::new(options.scrub, world.clock.now());
         let found = |(id, known): (LogId, Known)| {
             let has_directory = parts.directories.binary_search(&id).is_ok();
             let found = Found {
@@ -396,6 +416,7 @@ impl Inner {
             deleted: Mutex::new(parts.deleted),
             report: Mutex::new(parts.report),
             open_files_max,
+            scrub: Mutex::new(scrub),
             swept: Mutex::new(Timestamp::default()),
             life: RwLock::new(Life::Open(parts.data)),
         }

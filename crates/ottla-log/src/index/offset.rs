@@ -171,6 +171,11 @@ impl SealedOffsetIndex {
         Ok(())
     }
 
+    /// How many bytes the file has.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.file.bytes().len() as u64
+    }
+
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.file.bytes().len() / ENTRY_LEN

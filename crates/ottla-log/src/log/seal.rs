@@ -31,7 +31,8 @@ pub(super) struct Sealing {
 }
 
 /// How a step of it ended.
-enum Step {
+#[derive(Debug)]
+pub(super) enum Step {
     More,
     /// All was read.
     Done,
@@ -49,8 +50,18 @@ impl Sealing {
         }
     }
 
+    /// Whether it is of this segment, as it was at the beginning.
+    pub(super) fn is_of(&self, segment: &Arc<Segment>) -> bool {
+        Arc::ptr_eq(&self.segment, segment) && segment.extent() == self.extent
+    }
+
+    /// How much was read.
+    pub(super) const fn size(&self) -> u64 {
+        self.sums.size()
+    }
+
     /// Reads and checks the next batches, about `bytes_max` of them.
-    fn step(&mut self, log: &LogCore, bytes_max: u64) -> Result<Step, StorageError> {
+    pub(super) fn step(&mut self, log: &LogCore, bytes_max: u64) -> Result<Step, StorageError> {
         let segment = &self.segment;
         let failed = |e| segment.walk_error(e);
         if self.sums.size() == 0 {
@@ -148,7 +159,7 @@ impl LogCore {
     }
 
     /// Writes the seal of a segment that was read whole.
-    fn put_seal(&self, job: Sealing) -> Result<(), StorageError> {
+    pub(super) fn put_seal(&self, job: Sealing) -> Result<(), StorageError> {
         // Nobody may cut or replace the segment while the seal is written.
         let appender = self.appender();
         let segment = Arc::clone(&job.segment);

@@ -136,6 +136,12 @@ pub(super) struct SealedIndexes {
     pub(super) times: SealedTimeIndex,
 }
 
+impl SealedIndexes {
+    fn bytes(&self) -> u64 {
+        self.offsets.bytes() + self.times.bytes()
+    }
+}
+
 /// Where the indexes of a segment are.
 #[derive(Debug)]
 pub(super) enum Index {
@@ -233,6 +239,41 @@ impl Segment {
             return None;
         }
         self.mapped()
+    }
+
+    /// How many bytes the index files have, which are compared with the seal; 0 where there is
+    /// none that is right.
+    pub(super) fn index_bytes(&self) -> u64 {
+        if !self.state.lock().index.is_in_files() {
+            return 0;
+        }
+        self.unmap();
+        let Some(sealed) = self.sealed() else {
+            return 0;
+        };
+        sealed.bytes()
+    }
+
+    /// Makes the indexes anew from the batches, and says whether the files are to be written. Where
+    /// the files are what they should be, they are taken for right from now on.
+    pub(crate) fn renew_indexes(&self) -> Result<bool, StorageError> {
+        let mut builder = self.rebuild()?;
+        builder.finish();
+        let (offsets, times) = builder.encode();
+        let in_files = |which, bytes: &[u8]| {
+            let mapped = self.map(which);
+            mapped.is_ok_and(|mapped| mapped.bytes() == bytes)
+        };
+        let is_right = in_files(IndexFile::Offset, &offsets) && in_files(IndexFile::Time, &times);
+        let mut state = self.state.lock();
+        if is_right && state.index.is_in_files() {
+            state.index_sums = Some((FileSum::of(&offsets), FileSum::of(&times)));
+            return Ok(false);
+        }
+        state.index = Index::Memory(builder);
+        drop(state);
+        self.unmap();
+        Ok(true)
     }
 
     /// The index files, mapped; `None` where one is missing or does not fit the segment.

@@ -114,13 +114,13 @@ impl Segment {
     }
 
     /// Notes how a chunk was found. Does nothing where the seal was replaced meanwhile: what was
-    /// read may be of another state of the file. Answers whether the chunk is newly found bad.
+    /// read may be of another state of the file.
     pub(crate) fn note_chunk(
         &self,
         seal: &Arc<Seal>,
         index: usize,
         good: bool,
-    ) -> Result<bool, WalkError> {
+    ) -> Result<(), WalkError> {
         let bad = if good {
             Vec::new()
         } else {
@@ -128,18 +128,17 @@ impl Segment {
         };
         let mut state = self.state.lock();
         let SealState::Present(sealed) = &mut state.seal else {
-            return Ok(false);
+            return Ok(());
         };
         let known = sealed.checked.get_mut(index);
         match known.filter(|_| Arc::ptr_eq(&sealed.seal, seal)) {
-            None => return Ok(false),
+            None => return Ok(()),
             Some(checked) => *checked = true,
         }
-        let mut is_new = false;
         for bad in bad {
-            is_new |= self.note_bad_in(&mut state, bad);
+            self.note_bad_in(&mut state, bad);
         }
-        Ok(is_new)
+        Ok(())
     }
 
     /// The batches of `range` that are bad: those whose own checksum or place is wrong or, where
@@ -318,6 +317,18 @@ impl Segment {
         is_right
     }
 
+    /// Reads the index files again, where they are and the seal speaks for them. Answers how many
+    /// bytes they have. Those that do not match are made anew by who asks next.
+    pub(crate) fn recheck_indexes(&self) -> u64 {
+        {
+            let mut state = self.state.lock();
+            if let SealState::Present(sealed) = &mut state.seal {
+                sealed.indexes_checked = false;
+            }
+        }
+        self.index_bytes()
+    }
+
     /// The bad range that has the byte at `position`.
     pub(super) fn check_place(&self, position: u64) -> Result<(), WalkError> {
         let state = self.state.lock();
@@ -345,11 +356,11 @@ impl Segment {
         self.state.lock().noted
     }
 
-    /// Notes a bad range, in order; answers whether it was not known.
-    pub(super) fn note_bad_in(&self, state: &mut super::State, bad: BadRange) -> bool {
+    /// Notes a bad range, in order, unless it is known.
+    pub(super) fn note_bad_in(&self, state: &mut super::State, bad: BadRange) {
         let is_known = |known: &BadRange| known.from <= bad.from && bad.to <= known.to;
         if bad.from < bad.to && state.bad.iter().any(is_known) {
-            return false;
+            return;
         }
         self.shared.findings.note(Finding {
             path: self.path(),
@@ -364,7 +375,6 @@ impl Segment {
         let at = state.bad.partition_point(|known| known.from <= bad.from);
         state.bad.insert(at, bad);
         state.noted += 1;
-        true
     }
 
     /// Runs `find` again for as long as it stumbles over what was not known to be bad before.

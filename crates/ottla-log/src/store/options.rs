@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::scrub::ScrubOptions;
 use crate::vfs::Vfs;
 use crate::{Clock, Entropy, FlushMode, Limits};
 
@@ -29,6 +30,8 @@ pub struct StoreOptions {
     pub direct_bytes_min: u64,
     /// How many segment files stay open.
     pub open_files_max: usize,
+    /// How fast, and how often, everything on the disk is read again.
+    pub scrub: ScrubOptions,
     /// The node's id, as in `meta.properties`.
     pub node_id: i32,
     /// The cluster's id; `None` takes the one of the data directory, or draws one for a new one.
@@ -46,6 +49,7 @@ impl Default for StoreOptions {
             journal_area_bytes_max: 32 << 20,
             direct_bytes_min: 256 << 10,
             open_files_max: 512,
+            scrub: ScrubOptions::default(),
             node_id: 1,
             cluster_id: None,
         }

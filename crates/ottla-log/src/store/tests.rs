@@ -8,6 +8,7 @@ mod journal;
 pub(super) mod kit;
 mod pairs;
 mod rounds;
+mod scrub;
 mod seals;
 mod stopped;
 mod threads;

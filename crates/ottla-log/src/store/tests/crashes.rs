@@ -132,6 +132,29 @@ fn truncation() {
     });
 }
 
+/// A seal that outlived what it speaks for would call good bytes bad.
+#[test]
+fn cutting_into_what_is_sealed() {
+    crash(|vfs, history| {
+        let mut run = Run::open(vfs.clone(), small(), history)?;
+        let a = run.log("a", 1)?;
+        run.durably(a, 6, 1500)?;
+        run.maintain_late();
+        run.maintain()?;
+        run.truncate(a, 3)?;
+        // Of the same sizes, at the same places.
+        run.durably(a, 3, 1500)?;
+        run.maintain_late();
+        run.maintain()?;
+        run.close();
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.truncate(a, 5)?;
+        run.durably(a, 1, 1500)?;
+        Ok(())
+    });
+}
+
 #[test]
 fn records_deleted_from_the_start() {
     crash(|vfs, history| {
