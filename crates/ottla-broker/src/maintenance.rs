@@ -30,8 +30,9 @@ pub(crate) async fn run(
     stop: Stop,
 ) {
     let store = of_store(&runtime, partitions.store(), &timer, stop.clone());
-    let logs = partitions.upkeep().run(&runtime, &timer, stop);
-    tokio::join!(store, logs);
+    let logs = partitions.upkeep().run(&runtime, &timer, stop.clone());
+    let scrub = scrub(&runtime, partitions.store(), &timer, stop);
+    tokio::join!(store, logs, scrub);
 }
 
 async fn of_store(runtime: &Runtime, store: &Store, timer: &Timer, mut stop: Stop) {
@@ -60,6 +61,22 @@ async fn of_store(runtime: &Runtime, store: &Store, timer: &Timer, mut stop: Sto
         }
     }
     store.set_alarm(None);
+}
+
+/// Scrubs, a step at a time when one is due.
+async fn scrub(runtime: &Runtime, store: &Store, timer: &Timer, mut stop: Stop) {
+    while let Some(due) = store.scrub_due() {
+        tokio::select! {
+            biased;
+            () = stop.requested() => return,
+            () = timer.until(timer.at_wall(due.max(soon(timer)))) => {}
+        }
+        let (worker, now) = (store.clone(), timer.now());
+        // A step that panicked is a bug, and the next one would, too.
+        let Ok(Some(_)) = runtime.spawn_blocking(move || worker.scrub(now)).await else {
+            return;
+        };
+    }
 }
 
 fn soon(timer: &Timer) -> Timestamp {

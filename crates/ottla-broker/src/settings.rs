@@ -171,6 +171,13 @@ fn number<T: TryFrom<i64>>(config: &BrokerConfig, key: &str) -> Option<T> {
         .and_then(|n| T::try_from(n).ok())
 }
 
+/// How many bytes a second the scrub reads; 0 turns it off.
+pub(crate) fn scrub_rate(config: &BrokerConfig) -> u64 {
+    let def = broker_def("ottla.scrub.bytes.per.second");
+    let rate = def.and_then(|def| config.value(def).number());
+    rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(0)
+}
+
 /// The bounds that Kafka's keys change; one that is set above what its type here holds leaves the
 /// default in place.
 fn limits(config: &BrokerConfig) -> Limits {

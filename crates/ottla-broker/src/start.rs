@@ -30,6 +30,7 @@ use crate::partitions::Partitions;
 use crate::running::RunningBroker;
 use crate::runtime::Runtime;
 use crate::session::{Principal, Session};
+use crate::settings;
 use crate::stop::{self, Stop};
 use crate::stream::Stream;
 use crate::tasks::Tasks;
@@ -83,6 +84,7 @@ fn open(
     of_store.flush = options.flush;
     of_store.node_id = options.node_id;
     of_store.cluster_id.clone_from(&options.cluster_id);
+    of_store.scrub.bytes_per_second = settings::scrub_rate(&options.config);
     of_store.open_files_max = options.limits.files().storage;
     let store = Store::open_in(world, dir, of_store)?.store;
     let node = BrokerId::new(options.node_id);

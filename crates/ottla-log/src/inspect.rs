@@ -11,7 +11,7 @@ mod segment;
 mod transactions;
 mod verify;
 
-pub use files::{InspectedFile, log_dirs};
+pub use files::{InspectedFile, KeptTail, kept_tails, log_dirs};
 pub use segment::{Damage, FoundBatch, Piece, read_segment};
 pub use verify::{Finding, Verified, verify};
 

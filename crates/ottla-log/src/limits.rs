@@ -27,6 +27,9 @@ pub struct Limits {
     pub producers_max: usize,
     /// Most records of one produced batch that are named in its refusal.
     pub record_errors_max: usize,
+    /// How much is kept of torn tails that recoveries cut off, in bytes; the oldest goes first, and
+    /// the newest is kept in any case.
+    pub cut_bytes_max: u64,
     /// Largest text file (checkpoints, metadata) in bytes.
     pub checkpoint_bytes_max: usize,
 }
@@ -53,6 +56,7 @@ impl Default for Limits {
             zstd_window_bytes_max: 128 << 20,
             producers_max: 1 << 16,
             record_errors_max: 1000,
+            cut_bytes_max: 1 << 30,
             checkpoint_bytes_max: 64 << 20,
         }
     }

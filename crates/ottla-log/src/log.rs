@@ -25,6 +25,7 @@ mod leftovers;
 mod maintain;
 mod observe;
 mod open;
+mod progress;
 mod read;
 mod recall;
 mod records;
@@ -60,6 +61,7 @@ pub use time::TimedOffset;
 
 pub(crate) use check::Checker;
 pub(crate) use core::LogCore;
+pub(crate) use cut::KEPT;
 pub(crate) use dir::file_in;
 pub(crate) use findings::Findings;
 pub(crate) use handles::Handles;

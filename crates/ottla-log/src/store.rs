@@ -336,6 +336,12 @@ impl Store {
         self.inner.scrub(now)
     }
 
+    /// When the next step of the scrub is due; `None` where it is turned off.
+    #[must_use]
+    pub fn scrub_due(&self) -> Option<Timestamp> {
+        self.inner.scrub.lock().due()
+    }
+
     /// What the scrub has done since the open.
     #[must_use]
     pub fn scrub_report(&self) -> ScrubReport {
@@ -458,6 +464,7 @@ impl Inner {
         self.rounds
             .opened(&target, checkpoints, end, core.has_dir());
         self.found.lock().remove(id);
+        recovery.tell(id);
         self.report.lock().logs.insert(id.clone(), recovery);
         *slot = Some(Arc::clone(&core));
         Ok(core)

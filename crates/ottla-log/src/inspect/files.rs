@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::log::KEPT;
 use crate::log::dir::{self, Listing};
 use crate::vfs::Vfs;
 use crate::{Offset, StorageError};
@@ -72,6 +73,58 @@ pub fn log_dirs(vfs: &dyn Vfs, path: &Path) -> Result<Vec<PathBuf>, StorageError
     }
     dirs.sort();
     Ok(dirs)
+}
+
+/// A torn tail that a recovery cut off a log, and kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptTail {
+    /// The file.
+    pub path: PathBuf,
+    /// The name of the log's directory; a very long topic's is cut short.
+    pub log: String,
+    /// The first offset that was cut off.
+    pub offset: Offset,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// What recoveries have cut off the logs of the data directory at `path`, and kept; in the order
+/// of their names. Nothing where `path` is no data directory.
+///
+/// # Errors
+/// [`StorageError::Io`] where a directory cannot be listed.
+pub fn kept_tails(vfs: &dyn Vfs, path: &Path) -> Result<Vec<KeptTail>, StorageError> {
+    let dir = path.join("ottla/cut");
+    let stat = |path: &Path| {
+        let stat = vfs.stat(path);
+        stat.map_err(|e| StorageError::io("look at", path, e))
+    };
+    if stat(&dir)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let entries = vfs.list(&dir);
+    let entries = entries.map_err(|e| StorageError::io("list", &dir, e))?;
+    let mut tails = Vec::new();
+    for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+        let path = dir.join(&entry.name);
+        let kept = parse_kept(&entry.name).zip(stat(&path)?);
+        tails.extend(kept.map(|((log, offset), stat)| KeptTail {
+            path,
+            log,
+            offset,
+            bytes: stat.len,
+        }));
+    }
+    tails.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(tails)
+}
+
+/// The log and the offset that the name of such a file says.
+fn parse_kept(name: &str) -> Option<(String, Offset)> {
+    let (name, _number) = name.strip_suffix(KEPT)?.rsplit_once('.')?;
+    let (log, offset) = name.rsplit_once('.')?;
+    Some((log.to_owned(), Offset::new(offset.parse().ok()?)))
 }
 
 fn is_log(vfs: &dyn Vfs, path: &Path) -> Result<bool, StorageError> {

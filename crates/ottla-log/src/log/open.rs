@@ -9,6 +9,7 @@ use super::core::{LogCore, Parts, Segments};
 use super::dir::{self, Listing};
 use super::ends::Ends;
 use super::leftovers;
+use super::progress::Progress;
 use super::recover::{Recovered, Recovery};
 use super::replay::Replay;
 use super::seam::{Known, LogRecovery, LogShared};
@@ -115,6 +116,7 @@ impl LogCore {
         };
         let opening = Opening {
             shared,
+            id: &id,
             dir: &dir,
             known,
             options: &options,
@@ -277,6 +279,7 @@ fn set_aside(
 /// Opening what a directory holds.
 struct Opening<'a> {
     shared: &'a Arc<LogShared>,
+    id: &'a LogId,
     dir: &'a Arc<Path>,
     known: &'a Known,
     options: &'a LogOptions,
@@ -426,6 +429,7 @@ impl Opening<'_> {
             dir: self.dir,
             known: self.known,
             rules: LogCore::index_rules(&self.options.config),
+            progress: Progress::new(&*self.shared.clock, self.id),
             report,
         };
         recovery.run(listing)

@@ -11,6 +11,7 @@ use super::check::{Checker, Stop, prepare};
 use super::core::Segments;
 use super::cut::Cut;
 use super::dir::{self, Listing};
+use super::progress::Progress;
 use super::replay::Replay;
 use super::seam::{Known, LogRecovery, LogShared};
 use crate::index::TxnIndex;
@@ -34,6 +35,7 @@ pub(super) struct Recovery<'a> {
     pub(super) dir: &'a Arc<Path>,
     pub(super) known: &'a Known,
     pub(super) rules: IndexRules,
+    pub(super) progress: Progress<'a>,
     pub(super) report: &'a mut LogRecovery,
 }
 
@@ -53,8 +55,8 @@ struct Scan {
 enum Verdict {
     /// The file is good to its end, or what is bad in it is noted.
     Goes,
-    /// The log ends here: what follows is torn.
-    Torn,
+    /// The log ends here: what follows is torn, for this reason.
+    Torn(String),
 }
 
 impl Recovery<'_> {
@@ -66,6 +68,9 @@ impl Recovery<'_> {
             .partition_point(|base| *base <= self.known.recovery_point)
             .saturating_sub(1);
         let mut segments = self.take_unchecked(&bases, unchecked)?;
+        let sizes = bases.iter().skip(unchecked).map(|base| self.size_of(*base));
+        let total = sizes.sum::<Result<u64, StorageError>>()?;
+        self.progress.expect(total);
         let from = bases.get(unchecked).copied().unwrap_or(first);
         let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, from);
         replay.catch_up(&segments, from)?;
@@ -82,7 +87,7 @@ impl Recovery<'_> {
             // Two segments that do not meet have lost what was between them.
             if end < base {
                 if self.is_behind_durable(end) {
-                    cut = Some(Cut::before(bases.get(index..).unwrap_or_default()));
+                    cut = Some(Cut::before(bases.get(index..).unwrap_or_default(), end));
                     break;
                 }
                 corrupt.get_or_insert_with(|| self.missing(end));
@@ -94,8 +99,8 @@ impl Recovery<'_> {
             let position = scan.size;
             segments.push(self.segment(scan));
             assert_eq!(segments.len(), file_index + 1, "one segment for each file");
-            if matches!(verdict, Verdict::Torn) {
-                cut = Some(Cut::within(base, position, followers));
+            if let Verdict::Torn(why) = verdict {
+                cut = Some(Cut::within((base, position), followers, end, why));
                 break;
             }
         }
@@ -224,13 +229,13 @@ impl Recovery<'_> {
         };
         let mut position = 0;
         loop {
-            let stop = scan.run(&mut checker, position, replay);
+            let stop = scan.run(&mut checker, position, replay, &mut self.progress);
             let Some(stop) = stop else {
                 return Ok((scan, Verdict::Goes));
             };
             let good = checker.next_good(stop.position + 1, scan.next);
             if self.is_torn(&mut checker, &stop, &scan, good, followers)? {
-                return Ok((scan, Verdict::Torn));
+                return Ok((scan, Verdict::Torn(stop.why)));
             }
             corrupt.get_or_insert_with(|| StorageError::Corrupt {
                 path: path.clone(),
@@ -299,9 +304,11 @@ impl Scan {
         checker: &mut Checker<'_>,
         position: u64,
         replay: &mut Replay,
+        progress: &mut Progress<'_>,
     ) -> Option<Stop> {
         let mut malformed = None;
         let stop = checker.run(position, self.next, |header, batch, position| {
+            progress.add(batch.len() as u64);
             if malformed.is_some() {
                 return;
             }

@@ -248,6 +248,8 @@ pub struct CutTail {
     pub position: u64,
     /// How many bytes.
     pub bytes: u64,
+    /// What is wrong with the first of them.
+    pub why: String,
     /// Where they are kept.
     pub kept: PathBuf,
 }

@@ -84,6 +84,11 @@ impl Scrub {
             pass: None,
         }
     }
+
+    /// When the next step is due; `None` where there is none, ever.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        (self.options.bytes_per_second > 0).then_some(self.due)
+    }
 }
 
 impl Inner {
@@ -94,10 +99,7 @@ impl Inner {
             return None;
         }
         let mut scrub = self.scrub.lock();
-        if scrub.options.bytes_per_second == 0 {
-            return None;
-        }
-        if now >= scrub.due {
+        if now >= scrub.due()? {
             let read = self.scrub_step(&mut scrub, now);
             // What was read has its time, and an empty log a moment.
             let rate = scrub.options.bytes_per_second;

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::inspect;
 use crate::log::kit::{Kit, at, batch, closed, id, topic_id};
 use crate::log::{
     AppendError, AppendOptions, Bound, Known, LeaderAppend, Log, LogCore, LogError, LogOptions,
@@ -98,6 +99,41 @@ fn a_torn_tail_is_cut_and_kept() {
     assert_eq!(log.ends().end, offset(59));
     log.put(&["goes on"]);
     assert_eq!(log.values(59, Bound::LogEnd), [(59, "goes on".to_owned())]);
+}
+
+/// Puts garbage behind the end of the log, and recovers.
+fn cut_garbage(kit: &Kit, known: &Known) -> PathBuf {
+    let (bases, size) = shape(kit);
+    let last = *bases.last().unwrap();
+    let end = (60 - last) as u64 * size;
+    open(kit, &segment(last))
+        .write_all_at(&mut [IoSlice::new(&[0xa5; 300])], end)
+        .unwrap();
+    kit.try_open(known).unwrap().1.cut.unwrap().kept
+}
+
+#[test]
+fn what_was_cut_is_named_by_log_and_offset_and_bounded() {
+    let (mut kit, known) = killed();
+    let shared = Arc::get_mut(&mut kit.shared).unwrap();
+    shared.limits.cut_bytes_max = 700;
+    let name = |number| format!("data/ottla/cut/orders-0.00000000000000000060.{number}.cut");
+    assert_eq!(cut_garbage(&kit, &known), Path::new(&name(0)));
+    assert_eq!(cut_garbage(&kit, &known), Path::new(&name(1)));
+    let kept = |kit: &Kit| inspect::kept_tails(kit.vfs(), Path::new("data")).unwrap();
+    let found = kept(&kit);
+    assert_eq!(found.len(), 2);
+    let first = &found[0];
+    assert_eq!((&*first.log, first.offset), ("orders-0", offset(60)));
+    assert_eq!((&first.path, first.bytes), (&PathBuf::from(name(0)), 300));
+    // The third one does not fit; the oldest makes room for it.
+    cut_garbage(&kit, &known);
+    assert_eq!(kept(&kit).len(), 2);
+    // One that alone is too much is kept all the same.
+    let shared = Arc::get_mut(&mut kit.shared).unwrap();
+    shared.limits.cut_bytes_max = 10;
+    cut_garbage(&kit, &known);
+    assert_eq!(kept(&kit).len(), 1);
 }
 
 #[test]

@@ -18,6 +18,8 @@ enum Step {
     /// An append that is synced in its own file, past the journal.
     Direct,
     Truncate,
+    /// A truncation into segments that have ended, which may be sealed.
+    CutBack,
     DeleteRecords,
     Retain,
     Compact,
@@ -25,17 +27,18 @@ enum Step {
     MakeAnew,
     /// So many rounds that the journal changes areas.
     Journal,
-    /// Everything that is due later: files synced, checkpoints written.
+    /// Everything that is due later: files synced, checkpoints written, segments sealed.
     Background,
     CleanStop,
     Kill,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step::Append,
     Step::Roll,
     Step::Direct,
     Step::Truncate,
+    Step::CutBack,
     Step::DeleteRecords,
     Step::Retain,
     Step::Compact,
@@ -86,6 +89,10 @@ impl<'h, V: Vfs + Clone + 'static> Stage<'h, V> {
                 run.written(a, 10)?;
                 run.truncate(a, (end - 1).max(run.start(a)))?;
             }
+            Step::CutBack => {
+                let (start, end) = (run.start(a), run.end(a));
+                run.truncate(a, start + (end - start) / 2)?;
+            }
             Step::DeleteRecords => run.delete_records(a, run.end(a).min(run.start(a) + 3))?,
             Step::Retain => run.retain(a)?,
             Step::Compact => run.compact(a)?,
@@ -103,6 +110,8 @@ impl<'h, V: Vfs + Clone + 'static> Stage<'h, V> {
             Step::Background => {
                 run.maintain()?;
                 run.maintain_late();
+                // What has ended is synced now, and is sealed.
+                run.maintain()?;
             }
             Step::CleanStop => self.run = self.run.again(self.vfs.clone(), true)?,
             Step::Kill => self.run = self.run.again(self.vfs.clone(), false)?,

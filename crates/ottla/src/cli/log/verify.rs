@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ottla_log::Limits;
-use ottla_log::inspect::{Finding, verify};
+use ottla_log::inspect::{Finding, KeptTail, kept_tails, verify};
 use ottla_log::vfs::Vfs;
 use serde_json::json;
 
@@ -29,6 +29,9 @@ pub(super) fn run(vfs: &dyn Vfs, path: &Path, out: &mut Printer<'_>) -> Result<b
         batches += verified.batches;
         records += verified.records;
     }
+    for tail in kept_tails(vfs, path)? {
+        print_kept(out, &tail)?;
+    }
     out.line(
         || {
             let found = match findings {
@@ -46,6 +49,24 @@ pub(super) fn run(vfs: &dyn Vfs, path: &Path, out: &mut Printer<'_>) -> Result<b
         },
     )?;
     Ok(findings == 0)
+}
+
+/// What was cut off is no finding: nobody was promised it.
+fn print_kept(out: &mut Printer<'_>, tail: &KeptTail) -> Result<(), LogError> {
+    let path = tail.path.display();
+    out.line(
+        || {
+            format!(
+                "{path}: {} bytes, cut off {} from offset {} on after an unclean stop, and kept",
+                tail.bytes, tail.log, tail.offset
+            )
+        },
+        || {
+            json!({"kept": path.to_string(), "log": tail.log, "offset": tail.offset.get(),
+                "bytes": tail.bytes})
+        },
+    )?;
+    Ok(())
 }
 
 fn print(out: &mut Printer<'_>, finding: &Finding) -> Result<(), LogError> {

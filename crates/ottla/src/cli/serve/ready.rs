@@ -77,23 +77,10 @@ fn survives(broker: &RunningBroker) -> &'static str {
     }
 }
 
-/// A line for everything that a recovery cut, found wrong or could not do.
+/// A line for everything that the open found wrong or could not do. What was done to a log is told
+/// by the log, also where it is opened later.
 pub(super) fn recovered(report: &RecoveryReport) -> Vec<String> {
     let mut lines = Vec::new();
-    for (id, log) in &report.logs {
-        if let Some(cut) = &log.cut {
-            lines.push(format!(
-                "{id}: cut a torn tail of {} bytes at byte {} of {}; it is kept in {}",
-                cut.bytes,
-                cut.position,
-                cut.path.display(),
-                cut.kept.display()
-            ));
-        }
-        lines.extend(log.corrupt.iter().map(|corrupt| format!("{id}: {corrupt}")));
-        let aside = log.set_aside.iter();
-        lines.extend(aside.map(|name| format!("{id}: another topic's directory is now {name}")));
-    }
     let missing = report.missing.iter();
     lines.extend(missing.map(|id| format!("{id} holds data, but its directory is missing")));
     lines.extend(
