@@ -67,5 +67,6 @@ pub(crate) use findings::Findings;
 pub(crate) use handles::Handles;
 pub(crate) use left::Left;
 pub(crate) use scrub::ScrubPlace;
+pub(crate) use seal::STOP_BYTES_MAX;
 pub(crate) use seam::{Checkpoints, FlushTarget, Flusher, Known, LogShared, SyncedFiles, Written};
 pub(crate) use way::Way;

@@ -42,7 +42,7 @@ use crate::checkpoint::{self, PartitionMetadata};
 use crate::inspect::Finding;
 use crate::log::{
     DurabilityTicket, Findings, FlushTarget, Flusher, Handles, Known, Log, LogCore, LogError,
-    LogOptions, LogShared, Maintenance,
+    LogOptions, LogShared, Maintenance, STOP_BYTES_MAX,
 };
 use crate::vfs::{RealVfs, Space};
 use crate::{LogId, Offset, OsEntropy, StorageError, SystemClock, Timestamp, TopicId};
@@ -392,6 +392,7 @@ impl Inner {
             root: parts.data.kafka.clone(),
             cut_dir: parts.data.own.join("cut"),
             seal_dir: parts.data.own.join(seals::SEALS),
+            sealed_at_stop: STOP_BYTES_MAX.into(),
             findings: Findings::default(),
             flush: options.flush,
             compacting: Arc::default(),

@@ -133,8 +133,12 @@ pub(super) struct Pending {
     pub(super) snapshots: Vec<(Offset, Vec<u8>)>,
     /// Segments below the log start whose files are still under their names.
     pub(super) removed: Vec<Arc<Segment>>,
-    /// Segments that have ended and have no seal.
+    /// Segments that have ended since the open and have no seal.
     pub(super) unsealed: Vec<Arc<Segment>>,
+    /// Segments that were there at open without one.
+    pub(super) found: Vec<Arc<Segment>>,
+    /// `found` was filled.
+    pub(super) seals_listed: bool,
     /// Segments whose files are to be deleted, and when.
     pub(super) deleted: Vec<(Timestamp, Arc<Segment>)>,
 }

@@ -223,6 +223,7 @@ impl Kit {
             root: dir.join("kafka"),
             cut_dir: dir.join("ottla/cut"),
             seal_dir: dir.join("ottla/seals"),
+            sealed_at_stop: super::STOP_BYTES_MAX.into(),
             findings: super::Findings::default(),
             flush,
             compacting: Arc::default(),

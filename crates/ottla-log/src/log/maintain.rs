@@ -29,17 +29,23 @@ impl LogCore {
         } else {
             self.compact(now)?
         };
-        let more = more || compacted.more || self.seal_step();
+        let more = more || compacted.more;
+        let sealed = if more {
+            Maintenance::default()
+        } else {
+            self.seal_step(now)
+        };
         let expiry = self.expire_producers(now);
         let pending = self.pending.lock();
         let deletions = pending.deleted.iter().map(|(due, _)| *due);
         Ok(Maintenance {
-            more,
+            more: more || sealed.more,
             next: deletions
                 .chain(expiry)
                 .chain(roll_due)
                 .chain(retained.next)
                 .chain(compacted.next)
+                .chain(sealed.next)
                 .min(),
         })
     }

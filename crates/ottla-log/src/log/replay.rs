@@ -128,6 +128,11 @@ impl Replay {
             Err(error) => Err(error),
         };
         while let Err(WalkError::Bad { position, why }) = walked {
+            if segment.good_behind(position).is_none() {
+                // Without a seal nobody knew.
+                let condemned = segment.condemn(position);
+                condemned.map_err(|e| segment.walk_error(e))?;
+            }
             let Some(behind) = segment.good_behind(position) else {
                 return Err(segment.corrupt(position, why));
             };

@@ -83,8 +83,8 @@ impl LogCore {
             return Ok(());
         }
         let mut job = match place.sealing.take() {
-            Some(job) if job.is_of(segment) => job,
-            _ => Sealing::new(segment),
+            Some(job) if job.is_of(segment) && job.is_current(self) => job,
+            _ => Sealing::new(self, segment, true),
         };
         let before = job.size();
         let step = job.step(self, bytes_max.saturating_sub(done.bytes));
@@ -107,7 +107,7 @@ impl LogCore {
     }
 
     /// Has the index files of `segment`, which nothing vouches for, be what its batches say.
-    fn renew_indexes(&self, segment: &Segment) -> Result<(), StorageError> {
+    pub(super) fn renew_indexes(&self, segment: &Segment) -> Result<(), StorageError> {
         if segment.index_sums().is_some() {
             return Ok(());
         }

@@ -4,21 +4,31 @@
 //! A seal is never synced. One that a crash took, or tore, does not count, and is made again after
 //! the batches' own checksums were checked.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::check::Checker;
 use super::core::{Appender, LogCore};
+use super::dir;
+use super::seam::Maintenance;
 use crate::seal::{ChunkSums, Seal};
 use crate::segment::{Extent, Segment, Wait, seal_dir, topic_of};
 use crate::vfs::{OpenMode, Vfs};
-use crate::{Offset, StorageError};
+use crate::{Offset, StorageError, Timestamp};
 
 /// How much is read in one step.
 const STEP_BYTES: u64 = 8 << 20;
+/// When a segment is looked at again whose files are not synced yet.
+const RETRY_MS: i64 = 300_000;
+/// How long a step for a segment that was there at open has.
+const PACE_MS: i64 = 1000;
 /// The largest active segment that is sealed at a stop, which must not take long.
-pub(super) const CLOSING_BYTES_MAX: u64 = 8 << 20;
+const CLOSING_BYTES_MAX: u64 = 8 << 20;
+/// How much is read at a stop to seal the active segments of all logs of a store.
+pub(crate) const STOP_BYTES_MAX: u64 = 64 << 20;
 
 /// A segment that is being read to be sealed.
 #[derive(Debug)]
@@ -28,6 +38,10 @@ pub(super) struct Sealing {
     sums: ChunkSums,
     /// The offset after the last batch that was read.
     next: Offset,
+    /// How often the log had been cut: what was read before and after a cut are no one file.
+    truncations: u64,
+    /// It was there at open, and nobody is in a hurry.
+    paced: bool,
 }
 
 /// How a step of it ended.
@@ -41,18 +55,27 @@ pub(super) enum Step {
 }
 
 impl Sealing {
-    pub(super) fn new(segment: &Arc<Segment>) -> Self {
+    pub(super) fn new(log: &LogCore, segment: &Arc<Segment>, paced: bool) -> Self {
         Self {
+            // Before the extent: whoever cuts counts first.
+            truncations: log.truncations.load(Ordering::Acquire),
             segment: Arc::clone(segment),
             extent: segment.extent(),
             sums: ChunkSums::default(),
             next: segment.base(),
+            paced,
         }
     }
 
-    /// Whether it is of this segment, as it was at the beginning.
+    /// Whether what was read so far is still what the segment has.
+    pub(super) fn is_current(&self, log: &LogCore) -> bool {
+        self.truncations == log.truncations.load(Ordering::Acquire)
+            && self.segment.extent() == self.extent
+    }
+
+    /// Whether it is of this segment.
     pub(super) fn is_of(&self, segment: &Arc<Segment>) -> bool {
-        Arc::ptr_eq(&self.segment, segment) && segment.extent() == self.extent
+        Arc::ptr_eq(&self.segment, segment)
     }
 
     /// How much was read.
@@ -111,30 +134,34 @@ impl Sealing {
 
 impl LogCore {
     /// Reads a part of the next segment that has ended and has no seal, and seals it when all of it
-    /// was read. Answers whether there is more to do.
-    pub(super) fn seal_step(&self) -> bool {
+    /// was read. Segments that were there at open without one take their time.
+    pub(super) fn seal_step(&self, now: Timestamp) -> Maintenance {
+        self.look_for_unsealed();
         let mut sealing = self.sealing.lock();
         let mut job = match sealing.take() {
-            Some(job) => job,
-            None => {
-                let Some(segment) = self.next_unsealed() else {
-                    return false;
-                };
-                if segment.index_sums().is_none() || !segment.is_synced() {
-                    // The next sync of the log's files brings it there; it comes sooner than the
-                    // look that the last append asked for.
-                    self.pending.lock().unsealed.insert(0, segment);
-                    return false;
-                }
-                Sealing::new(&segment)
-            }
+            Some(job) if job.is_current(self) => job,
+            // Cut meanwhile, and maybe grown again.
+            Some(stale) => Sealing::new(self, &stale.segment, stale.paced),
+            None => match self.next_unsealed() {
+                None => return Maintenance::default(),
+                Some((segment, paced)) => Sealing::new(self, &segment, paced),
+            },
         };
+        if !job.segment.is_synced() {
+            // The next sync of the log's files brings it there.
+            self.pending.lock().unsealed.insert(0, job.segment);
+            return after(now, RETRY_MS);
+        }
+        let paced = job.paced;
         let done = match job.step(self, STEP_BYTES) {
             Ok(Step::More) => {
                 *sealing = Some(job);
                 Ok(())
             }
-            Ok(Step::Done) => self.put_seal(job),
+            Ok(Step::Done) => {
+                let renewed = self.renew_indexes(&job.segment);
+                renewed.and_then(|()| self.put_seal(job))
+            }
             Ok(Step::Bad) => Ok(()),
             Err(error) => Err(error),
         };
@@ -142,20 +169,55 @@ impl LogCore {
             // Nothing is lost: the batches have checksums of their own, and the scrub comes by.
             tracing::warn!(log = %self.id, %error, "a segment could not be sealed");
         }
-        sealing.is_some() || !self.pending.lock().unsealed.is_empty()
+        let pending = self.pending.lock();
+        let more = sealing.is_some() || !pending.unsealed.is_empty() || !pending.found.is_empty();
+        match more {
+            true if paced => after(now, PACE_MS),
+            more => Maintenance { more, next: None },
+        }
     }
 
-    /// The next segment to be sealed that is still one of the log's.
-    fn next_unsealed(&self) -> Option<Arc<Segment>> {
+    /// Once per open: which segments have ended and have no seal, after a crash or Kafka's own.
+    fn look_for_unsealed(&self) {
+        if std::mem::replace(&mut self.pending.lock().seals_listed, true) {
+            return;
+        }
+        let dir = seal_dir(&self.shared.seal_dir, &self.dir);
+        let names: BTreeSet<String> = match self.shared.vfs.list(&dir) {
+            Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => {
+                tracing::warn!(log = %self.id, %error, "the seals of a log cannot be listed");
+                return;
+            }
+        };
         let segments = self.segments.load_full();
         let mut pending = self.pending.lock();
-        while !pending.unsealed.is_empty() {
-            let segment = pending.unsealed.remove(0);
-            if !segment.is_active() && segments.iter().any(|s| Arc::ptr_eq(s, &segment)) {
-                return Some(segment);
+        // The last one is added to.
+        for segment in segments.iter().rev().skip(1).rev() {
+            let is_known = pending.unsealed.iter().any(|s| Arc::ptr_eq(s, segment));
+            if !is_known && !names.contains(&dir::name_of(segment.base(), dir::SEAL)) {
+                pending.found.push(Arc::clone(segment));
             }
         }
-        None
+    }
+
+    /// The next segment to be sealed that is still one of the log's, and whether it takes its time.
+    fn next_unsealed(&self) -> Option<(Arc<Segment>, bool)> {
+        let segments = self.segments.load_full();
+        let mut pending = self.pending.lock();
+        loop {
+            let (segment, paced) = if !pending.unsealed.is_empty() {
+                (pending.unsealed.remove(0), false)
+            } else if !pending.found.is_empty() {
+                (pending.found.remove(0), true)
+            } else {
+                return None;
+            };
+            if !segment.is_active() && segments.iter().any(|s| Arc::ptr_eq(s, &segment)) {
+                return Some((segment, paced));
+            }
+        }
     }
 
     /// Writes the seal of a segment that was read whole.
@@ -167,7 +229,11 @@ impl LogCore {
             let segments = self.segments.load_full();
             segments.iter().any(|s| Arc::ptr_eq(s, &segment))
         };
-        if !is_there || segment.is_active() || segment.extent() != job.extent {
+        if !is_there || segment.is_active() {
+            return Ok(());
+        }
+        if !job.is_current(self) {
+            self.pending.lock().unsealed.push(segment);
             return Ok(());
         }
         self.write_seal(&appender, job)
@@ -198,7 +264,14 @@ impl LogCore {
         {
             return;
         }
-        let mut job = Sealing::new(&active);
+        let budget = &self.shared.sealed_at_stop;
+        let spent = budget.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
+            left.checked_sub(extent.size)
+        });
+        if spent.is_err() {
+            return;
+        }
+        let mut job = Sealing::new(self, &active, false);
         let sealed = match job.step(self, extent.size) {
             Ok(Step::Done) => self.write_seal(appender, job),
             Ok(Step::More | Step::Bad) => Ok(()),
@@ -225,6 +298,13 @@ impl LogCore {
             sync(vfs, &seal_dir(&self.shared.seal_dir, &self.dir))?;
         }
         Ok(())
+    }
+}
+
+fn after(now: Timestamp, wait_ms: i64) -> Maintenance {
+    Maintenance {
+        more: false,
+        next: Some(now.get().saturating_add(wait_ms).into()),
     }
 }
 

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::Bytes;
 
@@ -136,6 +136,8 @@ pub(crate) struct LogShared {
     pub(crate) cut_dir: PathBuf,
     /// `DIR/ottla/seals`, with a directory for each log; made when they are.
     pub(crate) seal_dir: PathBuf,
+    /// How much may still be read at the stop to seal active segments.
+    pub(crate) sealed_at_stop: AtomicU64,
     /// What was found wrong since the open.
     pub(crate) findings: Findings,
     /// The flush mode of logs whose config names none.

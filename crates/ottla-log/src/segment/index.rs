@@ -62,7 +62,9 @@ impl IndexBuilder {
         let last = sealed.times.last();
         Self {
             interval_bytes: rules.interval_bytes,
-            unindexed: extent.size - u64::from(offsets.last().position),
+            unindexed: extent
+                .size
+                .saturating_sub(u64::from(offsets.last().position)),
             offsets,
             times: sealed.times.to_active(rules.bytes_max),
             largest: Largest {
@@ -137,6 +139,12 @@ pub(super) struct SealedIndexes {
 }
 
 impl SealedIndexes {
+    /// Whether each entry lies within `extent` and behind the one before it.
+    fn is_whole(&self, extent: Extent) -> bool {
+        let offsets = self.offsets.check_all(extent.next, extent.size);
+        offsets.is_ok() && self.times.check_all(extent.next).is_ok()
+    }
+
     fn bytes(&self) -> u64 {
         self.offsets.bytes() + self.times.bytes()
     }
@@ -257,6 +265,9 @@ impl Segment {
     /// Makes the indexes anew from the batches, and says whether the files are to be written. Where
     /// the files are what they should be, they are taken for right from now on.
     pub(crate) fn renew_indexes(&self) -> Result<bool, StorageError> {
+        if !self.state.lock().index.is_in_files() {
+            return Ok(true);
+        }
         let mut builder = self.rebuild()?;
         builder.finish();
         let (offsets, times) = builder.encode();
@@ -325,8 +336,11 @@ impl Segment {
         if matches!(self.state.lock().index, Index::Memory(_)) {
             return Ok(());
         }
-        let builder = match self.sealed() {
-            Some(sealed) => IndexBuilder::resume(&sealed, self.rules, self.extent()),
+        let extent = self.extent();
+        // Every entry goes on to be used; of an unsealed index only the ends were looked at.
+        let sealed = self.sealed().filter(|sealed| sealed.is_whole(extent));
+        let builder = match sealed {
+            Some(sealed) => IndexBuilder::resume(&sealed, self.rules, extent),
             None => self.rebuild()?,
         };
         self.remove_index_files()?;

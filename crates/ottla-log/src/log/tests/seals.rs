@@ -401,3 +401,125 @@ fn a_seal_of_more_than_there_is_goes_before_the_next_append() {
     let log = kit.open(&closed(&log));
     assert_eq!(readable(&log).len(), 68);
 }
+
+/// As after a crash, or in a directory of Kafka's.
+#[test]
+fn what_has_ended_without_a_seal_gets_one_after_a_restart() {
+    let (kit, known, bases) = sealed();
+    for base in &bases {
+        kit.vfs().remove_file(&seal_path(*base)).unwrap();
+    }
+    let log = kit.open(&known);
+    let mut now = at(2000);
+    // One at a time, so that a start with many of them is not burdened.
+    for done in 1..=2 {
+        let step = log.maintain(now).unwrap();
+        assert_eq!(check_seals(&kit, &log), done);
+        let next = step.next.unwrap();
+        assert!(!step.more);
+        if done == 1 {
+            assert_eq!(next.get() - now.get(), 1000);
+        }
+        now = next;
+    }
+    assert_eq!(readable(&log).len(), 60);
+    assert_eq!(kit.shared.findings.list(), []);
+    // After a kill, too: the indexes of what was checked are in memory then.
+    for base in &bases[..2] {
+        kit.vfs().remove_file(&seal_path(*base)).unwrap();
+    }
+    let known = Known {
+        clean: false,
+        recovery_point: offset(0),
+        ..known
+    };
+    let log = kit.open(&known);
+    log.maintain(at(2000)).unwrap();
+    log.maintain(at(4000)).unwrap();
+    assert_eq!(check_seals(&kit, &log), 3);
+}
+
+/// What was read before a truncation and what was read after it are no one file.
+#[test]
+fn a_cut_while_a_segment_is_sealed_begins_it_anew() {
+    let mut kit = Kit::new();
+    kit.config = LogConfig {
+        segment_bytes: 24 << 20,
+        ..kit.config
+    };
+    let log = kit.open(&Known::default());
+    let put = |text: &str| _ = log.put(&[&text.repeat(1 << 20)]);
+    for _ in 0..30 {
+        put("a");
+    }
+    kit.flusher.flush().unwrap();
+    assert_eq!(bases_of(&log), 2);
+    let ended = bases(&log)[1];
+    assert!(
+        log.maintain(at(2000)).unwrap().more,
+        "8 MiB of it were read"
+    );
+    log.truncate_to(offset(3)).unwrap();
+    for _ in 3..30 {
+        put("b");
+    }
+    kit.flusher.flush().unwrap();
+    assert_eq!(bases(&log)[1], ended, "of the same size as before");
+    look_after(&log);
+    assert_eq!(check_seals(&kit, &log), 1);
+}
+
+#[test]
+fn a_stop_reads_a_bounded_number_of_bytes_to_seal() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    log.fill(10);
+    kit.shared
+        .sealed_at_stop
+        .store(10 * BATCH - 1, std::sync::atomic::Ordering::Relaxed);
+    let known = closed(&log);
+    assert_eq!(seal(&kit, 0), None);
+    let log = kit.open(&known);
+    kit.shared
+        .sealed_at_stop
+        .store(10 * BATCH, std::sync::atomic::Ordering::Relaxed);
+    closed(&log);
+    assert!(seal(&kit, 0).is_some());
+}
+
+/// An index of which only the ends are right, beside a segment without a seal.
+#[test]
+fn a_wrong_entry_in_the_middle_of_an_index_is_no_reason_to_fail() {
+    let (kit, known, bases) = sealed();
+    let last = bases[2];
+    kit.vfs().remove_file(&seal_path(last)).unwrap();
+    let index = Path::new(DIR).join(format!("{last:020}.index"));
+    // The last entry but one points behind the end of the segment.
+    let len = open(&kit, &index).len().unwrap();
+    flip(&kit, &index, len - 12, 0x40);
+    let log = kit.open(&known);
+    log.fill(30);
+    assert_eq!(readable(&log).len(), 90);
+}
+
+/// Nobody knew of it, as there is no seal, and the batches have to be walked as a snapshot is
+/// missing.
+#[test]
+fn a_bad_header_does_not_keep_the_log_from_being_opened() {
+    let (kit, known, bases) = sealed();
+    for base in &bases {
+        kit.vfs().remove_file(&seal_path(*base)).unwrap();
+    }
+    for entry in kit.vfs().list(Path::new(DIR)).unwrap() {
+        if entry.name.ends_with(".snapshot") {
+            kit.vfs()
+                .remove_file(&Path::new(DIR).join(entry.name))
+                .unwrap();
+        }
+    }
+    flip(&kit, &log_path(0), 5 * BATCH + 16, 1);
+    let log = kit.open(&known);
+    let expected: Vec<i64> = (0..60).filter(|n| *n != 5).collect();
+    assert_eq!(readable(&log), expected);
+    assert_eq!(kit.shared.findings.list().len(), 1);
+}
