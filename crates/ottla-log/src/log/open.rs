@@ -88,6 +88,7 @@ impl LogCore {
         let dir: Arc<Path> = shared.dir(&id).into();
         let left = Opening {
             shared,
+            id: &id,
             dir: &dir,
             known,
             options: &options,

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::core::LogCore;
 use super::dir::{self, Listing};
@@ -114,8 +115,8 @@ impl LogCore {
         let _syncing = self.syncing.lock();
         if segment.renew_indexes()? {
             segment.write_indexes(&mut Way::Each)?;
-            let synced = self.shared.vfs.sync_dir(&self.dir);
-            synced.map_err(|e| StorageError::io("sync the directory", &self.dir, e))?;
+            // Where a crash takes the names, the indexes are made anew.
+            self.names_dirty.store(true, Ordering::Release);
         }
         Ok(())
     }
