@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use ottla_log::vfs::Vfs;
-use ottla_log::{LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp};
+use ottla_log::{FlushMode, LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::controller::{ApiError, Controller, Decision};
@@ -127,7 +127,8 @@ struct State {
 }
 
 impl Metadata {
-    /// Opens the metadata log of `store`, or makes it, and replays what it holds.
+    /// Opens the metadata log of `store`, or makes it, and replays what it holds. A change is
+    /// answered once it is committed as `flush` says, or as the records of other logs are.
     ///
     /// # Errors
     /// [`MetadataError`].
@@ -138,6 +139,7 @@ impl Metadata {
         timer: &Timer,
         node: BrokerId,
         at_start: &BrokerConfig,
+        flush: Option<FlushMode>,
     ) -> Result<Self, MetadataError> {
         let between = ConfigView::new(&Image::new(""), node, at_start)
             .broker("metadata.log.max.record.bytes.between.snapshots")
@@ -145,7 +147,7 @@ impl Metadata {
         let between = between
             .and_then(|n| u64::try_from(n).ok())
             .unwrap_or(u64::MAX);
-        let (log, image) = MetadataLog::open(store, vfs, between)?;
+        let (log, image) = MetadataLog::open(store, vfs, between, flush)?;
         Ok(Self::with(runtime, timer, node, at_start, image, Some(log)))
     }
 

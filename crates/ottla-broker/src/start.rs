@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
-use ottla_log::{OpenError, Store, StoreOptions, World};
+use ottla_log::{FlushMode, OpenError, Store, StoreOptions, World};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::controller::Registration;
 use ottla_partition::metadata::{BrokerEndpoint, BrokerFeature, SecurityProtocol};
@@ -25,7 +25,7 @@ use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
 use crate::log_gate::LogGate;
 use crate::maintenance;
 use crate::metadata::{Metadata, MetadataError};
-use crate::options::BrokerOptions;
+use crate::options::{BrokerOptions, Storage};
 use crate::partitions::Partitions;
 use crate::running::RunningBroker;
 use crate::runtime::Runtime;
@@ -88,7 +88,13 @@ fn open(
     of_store.open_files_max = options.limits.files().storage;
     let store = Store::open_in(world, dir, of_store)?.store;
     let node = BrokerId::new(options.node_id);
-    let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config);
+    // What topics there are, and who got which producer id, survives a power cut in each mode;
+    // memory does not.
+    let flush = match options.storage {
+        Storage::InMemory => None,
+        Storage::Dir(_) | Storage::Vfs(..) => Some(FlushMode::Sync),
+    };
+    let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config, flush);
     let metadata = metadata.inspect_err(|_| store.abandon())?;
     Ok(Opened {
         listeners,

@@ -60,6 +60,7 @@ impl Defect {
 
 const LOG: &str = "ottla-log";
 const PARTITION: &str = "ottla-partition";
+const BROKER: &str = "ottla-broker";
 
 /// One defect of one edit.
 macro_rules! defect {
@@ -122,6 +123,10 @@ pub const DEFECTS: &[Defect] = &[
         PARTITION::"partition::scripts::every_script_ends_as_written",
         "ottla-partition/src/partition/replica.rs":
         "if to <= self.high_watermark {" => "if to == self.high_watermark {"),
+    defect!("metadata-as-lazy-as-records", "topics survive a power cut in both flush modes",
+        BROKER::"metadata::tests::what_was_answered_survives_a_power_cut",
+        "ottla-broker/src/metadata/log.rs": "options.config.flush = flush;" =>
+        "let _ = flush;"),
     // Producers and transactions.
     defect!("answer-a-duplicate-early", "a duplicate waits for the durability of its original",
         LOG::"log::tests::a_repetition_promises_what_its_original_does",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_log::vfs::Vfs;
 use ottla_log::{
-    AppendError, BatchOptions, Condition, LeaderAppend, LeaderEpoch, Limits, Log, LogId,
+    AppendError, BatchOptions, Condition, FlushMode, LeaderAppend, LeaderEpoch, Limits, Log, LogId,
     LogOptions, Offset, Origin, OwnedRecord, Record, Store, Timestamp, TopicId, TopicName,
     ValidBatches, build_batch,
 };
@@ -36,19 +36,22 @@ pub(super) struct MetadataLog {
 }
 
 impl MetadataLog {
-    /// Opens the log in `store` and replays it onto its newest snapshot.
+    /// Opens the log in `store` and replays it onto its newest snapshot. Its records are flushed
+    /// as `flush` says, or as those of other logs.
     pub(super) fn open(
         store: &Store,
         vfs: &Arc<dyn Vfs>,
         bytes_between: u64,
+        flush: Option<FlushMode>,
     ) -> Result<(Self, Image), MetadataError> {
         let topic = TopicName::new(METADATA_TOPIC).expect("the name keeps the rule");
         let id = LogId::new(topic, 0);
         let dir = store.log_dir().join(id.dir_name());
-        let options = LogOptions {
+        let mut options = LogOptions {
             topic_id: Some(METADATA_TOPIC_ID),
             ..LogOptions::default()
         };
+        options.config.flush = flush;
         let log = store.log(id, options);
         let log = log.map_err(|e| MetadataError::Open(Arc::new(e)))?;
         let snapshots = Snapshots::new(Arc::clone(vfs), dir);

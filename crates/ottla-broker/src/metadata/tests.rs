@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ottla_log::vfs::{CrashPlan, MemVfs, Vfs};
-use ottla_log::{Offset, OsEntropy, Store, StoreOptions, SystemClock, Timestamp, World};
+use ottla_log::{FlushMode, Offset, OsEntropy, Store, StoreOptions, SystemClock, Timestamp, World};
 use ottla_partition::metadata::MetadataRecord;
 use ottla_partition::metadata::controller::{CreateTopics, NewTopic};
 use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
@@ -20,11 +20,16 @@ const DIR: &str = "/data";
 
 /// A broker on `vfs` that writes a snapshot after each change, or practically never.
 fn start(vfs: &Arc<MemVfs>, snapshot_bytes: u64) -> RunningBroker {
+    start_in(vfs, snapshot_bytes, FlushMode::Sync)
+}
+
+fn start_in(vfs: &Arc<MemVfs>, snapshot_bytes: u64, flush: FlushMode) -> RunningBroker {
     let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
     let mut options = BrokerOptions::new(Storage::Vfs(vfs, DIR.into()));
     let key = "metadata.log.max.record.bytes.between.snapshots";
     let pair = format!("{key}={snapshot_bytes}");
     options.config = Settings::gather(None, &[pair]).unwrap().config;
+    options.flush = flush;
     start_blocking(options).unwrap()
 }
 
@@ -85,14 +90,20 @@ fn topics_survive_a_restart_from_the_log_and_from_a_snapshot() {
 
 #[test]
 fn what_was_answered_survives_a_power_cut() {
+    for flush in [FlushMode::Sync, FlushMode::Os] {
+        survives_a_power_cut(flush);
+    }
+}
+
+fn survives_a_power_cut(flush: FlushMode) {
     let vfs = Arc::new(MemVfs::new());
-    let broker = start(&vfs, 1 << 40);
+    let broker = start_in(&vfs, 1 << 40, flush);
     create(&broker, "a");
     let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
     drop(broker);
 
-    let broker = start(&Arc::new(image), 1 << 40);
-    assert_eq!(topics(&broker), ["a"]);
+    let broker = start_in(&Arc::new(image), 1 << 40, flush);
+    assert_eq!(topics(&broker), ["a"], "{flush:?}");
     let epoch = |broker: &RunningBroker| {
         let image = broker.core.metadata().image();
         let topic = Arc::clone(image.topic("a").unwrap());
@@ -119,7 +130,7 @@ fn a_batch_is_committed_whole_and_in_its_place_only() {
         };
         let store = Store::open_in(world, DIR, options.clone()).unwrap().store;
         let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
-        let (log, image) = MetadataLog::open(&store, &vfs, u64::MAX).unwrap();
+        let (log, image) = MetadataLog::open(&store, &vfs, u64::MAX, None).unwrap();
         (store, log, image.end())
     };
     let propose = |store: &Store, log: &mut MetadataLog, base: i64| {
