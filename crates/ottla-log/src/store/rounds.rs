@@ -315,6 +315,8 @@ impl Flusher for Rounds {
             }
             self.push(state, Item::Bytes(Arc::clone(target), written));
         }
+        // What was room taken is dirty now: who waits for room can make some.
+        self.room.notify_all();
         self.signal(guard, reason);
     }
 

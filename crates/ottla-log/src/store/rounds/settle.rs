@@ -88,7 +88,8 @@ impl Rounds {
         self.marker.remove(&*self.vfs)?;
         let mut running = Vec::new();
         {
-            let mut state = self.state.lock();
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
             for (id, _) in logs {
                 // From here on no checkpoint names it: were it missing after a crash, that would
                 // not be a loss.
@@ -96,6 +97,9 @@ impl Rounds {
                 state.riding.remove(id);
                 if let Some(log) = state.logs.get_mut(id) {
                     log.retired = true;
+                    // Nobody syncs these bytes any more, and nobody waits for room in vain.
+                    state.dirty = state.dirty.saturating_sub(log.dirty);
+                    log.dirty = 0;
                     running.push(Arc::clone(&log.syncing));
                 }
             }

@@ -6,8 +6,11 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use super::kit::{DIR, append, log, open, record, small, texts, values, world, written};
-use crate::vfs::{CrashPlan, FaultVfs, MemVfs, Operation};
-use crate::{Ends, Log, LogObserver, Offset, StorageError, Store, StoreOptions, Timestamp};
+use crate::vfs::{CrashPlan, Fault, FaultVfs, MemVfs, Operation, Rule};
+use crate::{
+    Ends, LeaderAppend, LeaderEpoch, Log, LogObserver, Offset, StorageError, Store, StoreOptions,
+    Timestamp, ValidBatches,
+};
 
 /// Holds up the leader of a round after its sync, until it is told to go on.
 #[derive(Debug)]
@@ -182,4 +185,48 @@ fn a_close_wakes_the_flusher_and_ends_the_appends() {
         assert!(writer.join().unwrap() <= end);
         flusher.join().unwrap();
     });
+}
+
+/// All room is taken by an append that has not written yet, so that nothing is dirty that could be
+/// synced: who waits for room makes some itself once it has.
+#[test]
+fn room_that_was_taken_is_waited_for_until_it_is_written() {
+    let options = StoreOptions {
+        dirty_bytes_max: 4 << 10,
+        ..small()
+    };
+    let store = super::kit::open_with(&MemVfs::new(), options);
+    let (a, b) = (log(&store, "a"), log(&store, "b"));
+    let large = crate::build_batch(&[record("large", 3000)], &crate::BatchOptions::default());
+    let large = ValidBatches::parse(large.unwrap(), &crate::Limits::default()).unwrap();
+    let room = a.try_room(large.bytes().len()).unwrap().unwrap();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| b.append(&[record("b", 3000)], written()).unwrap());
+        // Most likely it waits by now; the test must pass whether it does or not.
+        (0..10_000).for_each(|_| thread::yield_now());
+        assert!(!waits.is_finished());
+        let context = LeaderAppend::new(Timestamp::new(0), LeaderEpoch::new(0));
+        a.append_in(room, large, &context).unwrap();
+    });
+    assert_eq!(b.ends().end, Offset::new(1));
+}
+
+#[test]
+fn a_delete_that_fails_keeps_no_room() {
+    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
+    let options = StoreOptions {
+        dirty_bytes_max: 4 << 10,
+        ..super::kit::os()
+    };
+    let store = Store::open_in(world(vfs.clone()), DIR, options)
+        .unwrap()
+        .store;
+    let (a, b) = (log(&store, "a"), log(&store, "b"));
+    a.append(&[record("a", 3000)], written()).unwrap();
+    vfs.inject(Rule::new(Fault::NoSpace).at("*/has-data*"));
+    assert!(store.delete(a.id()).is_err());
+    // Nobody can make its bytes durable any more.
+    b.append(&[record("b", 3000)], written()).unwrap();
+    vfs.free_space();
+    store.delete(a.id()).unwrap();
 }
