@@ -109,7 +109,7 @@ impl Groups {
         }
     }
 
-    /// Asks every shard that this broker has.
+    /// Asks every shard that this broker has, and that can be asked.
     pub(crate) async fn ask_all(
         &self,
         core: &Arc<BrokerCore>,
@@ -126,8 +126,9 @@ impl Groups {
         let ids: Vec<ShardId> = self.shards.lock().keys().copied().collect();
         let mut asked = Vec::new();
         for (_, number) in ids.into_iter().filter(|(id, _)| *id == topic.id) {
-            match self.open(core, topic, number).await {
-                Ok(shard) => asked.push(shard.ask(session, request.clone())?),
+            let shard = self.open(core, topic, number).await;
+            match shard.and_then(|shard| shard.ask(session, request.clone())) {
+                Ok(told) => asked.push(told),
                 // What is not kept here any more is for its keeper to tell.
                 Err(ErrorCode::NotCoordinator) => {}
                 Err(code) => return Err(code),
@@ -201,7 +202,7 @@ impl Groups {
             }
         };
         if is_new {
-            shard.load(core.runtime(), self.config.clone());
+            shard.load(core, self.config.clone());
         }
         self.unloaded.lock().remove(&number);
         Ok(shard)

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use ottla_log::{
     AbortedTransaction, AppendError, Appended, BatchSlice, Bound, Condition, Ends, LeaderAppend,
-    LeaderEpoch, Log, LogId, LogObserver, Maintenance, Offset, ReadError, Room, StorageError,
-    Timestamp, TopicId, ValidBatches,
+    LeaderEpoch, Log, LogId, LogObserver, Maintenance, Offset, Origin, ReadError, Room,
+    StorageError, Timestamp, TopicId, ValidBatches,
 };
 use ottla_partition::metadata::Partition as Registration;
 use ottla_partition::partition::{
@@ -155,9 +155,15 @@ impl Partition {
         }
     }
 
-    /// Appends batches; waits on this thread where the dirty budget has no room for them.
-    pub(crate) fn append(&self, batches: ValidBatches, acks: Acks) -> Result<Appended, Refusal> {
-        self.append_if(None, Condition::Any, batches, acks)
+    /// Appends batches; waits on this thread where the dirty budget has no room for them. What a
+    /// topic asks of its clients' batches is not asked of a coordinator's.
+    pub(crate) fn append(
+        &self,
+        origin: Origin,
+        batches: ValidBatches,
+        acks: Acks,
+    ) -> Result<Appended, Refusal> {
+        self.append_if(None, |context| context.origin = origin, batches, acks)
     }
 
     /// Appends a client's batches in `room`, if `condition` holds.
@@ -168,20 +174,25 @@ impl Partition {
         batches: ValidBatches,
         acks: Acks,
     ) -> Result<Appended, Refusal> {
-        self.append_if(Some(room), condition, batches, acks)
+        self.append_if(
+            Some(room),
+            |context| context.condition = condition,
+            batches,
+            acks,
+        )
     }
 
     fn append_if(
         &self,
         room: Option<Room>,
-        condition: Condition,
+        set: impl FnOnce(&mut LeaderAppend),
         batches: ValidBatches,
         acks: Acks,
     ) -> Result<Appended, Refusal> {
         let _term = self.term.read();
         let epoch = self.driven.lock().replica.check_append(acks)?;
         let mut context = LeaderAppend::new(self.timer.now(), epoch);
-        context.condition = condition;
+        set(&mut context);
         let appended = match room {
             Some(room) => self.log.append_in(room, batches, &context)?,
             None => self.log.append_as_leader(batches, &context)?,

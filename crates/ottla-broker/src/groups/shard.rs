@@ -7,8 +7,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use ottla_coordinator::group::{
@@ -16,9 +18,10 @@ use ottla_coordinator::group::{
     WaiterId,
 };
 use ottla_log::{
-    BatchOptions, Codec, LeaderEpoch, Limits, Offset, Record, TopicId, TopicName, ValidBatches,
-    build_batch,
+    BatchOptions, Codec, LeaderEpoch, Limits, Offset, Origin, Record, TopicId, TopicName,
+    ValidBatches, build_batch,
 };
+use ottla_partition::metadata::Image;
 use ottla_partition::partition::Acks;
 use ottla_protocol::{ErrorCode, StrBytes};
 use parking_lot::Mutex;
@@ -27,9 +30,9 @@ use tokio::sync::{oneshot, watch};
 use super::alarms::Alarms;
 use super::timers::Timers;
 use super::{Groups, ShardId, Told, load};
+use crate::core::BrokerCore;
 use crate::gate::{Gate, Place};
 use crate::partition::{Partition, Refusal};
-use crate::runtime::Runtime;
 use crate::session::Session;
 use crate::timer::Timer;
 
@@ -47,14 +50,16 @@ pub(crate) struct Shard {
     timer: Timer,
     alarms: Arc<Alarms>,
     state: Mutex<State>,
+    /// Whether the state is [`State::Lost`], for those who must not wait for its lock.
+    is_lost: AtomicBool,
     /// Whether loading has come to its end, one way or the other.
     is_loaded: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The log is being read. What is deleted meanwhile is forgotten afterwards.
-    Loading(Vec<(StrBytes, TopicId)>),
+    /// The log is being read.
+    Loading,
     Active(Box<Active>),
     /// The log says what cannot be understood; only a restart can help.
     Failed,
@@ -84,23 +89,25 @@ impl Shard {
             commit_timeout: of.commit_timeout,
             timer: of.timer.clone(),
             alarms: Arc::clone(&of.alarms),
-            state: Mutex::new(State::Loading(Vec::new())),
+            state: Mutex::new(State::Loading),
+            is_lost: AtomicBool::new(false),
             is_loaded: watch::Sender::new(false),
         })
     }
 
     /// Reads the log; an empty one at once, any other on the pool for work that blocks.
-    pub(super) fn load(self: &Arc<Self>, runtime: &Runtime, config: GroupConfig) {
+    pub(super) fn load(self: &Arc<Self>, core: &BrokerCore, config: GroupConfig) {
         let ends = self.partition.log().ends();
         let machine = GroupShard::new(config);
+        let published = core.metadata().published();
         if ends.start == ends.end {
-            return self.begin(machine, self.partition.leader_epoch());
+            return self.begin(machine, self.partition.leader_epoch(), &published);
         }
         let this = Arc::clone(self);
-        runtime.spawn_blocking(move || {
+        core.runtime().spawn_blocking(move || {
             let epoch = this.partition.leader_epoch();
             match load::replay(&this.partition, machine) {
-                Ok(machine) => this.begin(machine, epoch),
+                Ok(machine) => this.begin(machine, epoch, &published),
                 Err(error) => {
                     let partition = this.partition.id();
                     tracing::error!(%partition, %error, "the groups of a partition are lost");
@@ -111,12 +118,11 @@ impl Shard {
         });
     }
 
-    fn begin(&self, machine: GroupShard, epoch: LeaderEpoch) {
+    fn begin(&self, machine: GroupShard, epoch: LeaderEpoch, published: &ArcSwap<Image>) {
         let mut state = self.state.lock();
-        let deleted = match &mut *state {
-            State::Loading(deleted) => std::mem::take(deleted),
-            _ => return,
-        };
+        if !matches!(*state, State::Loading) {
+            return;
+        }
         *state = State::Active(Box::new(Active {
             machine,
             epoch,
@@ -126,9 +132,11 @@ impl Shard {
             next_waiter: 0,
         }));
         self.drive(&mut state, GroupShard::loaded);
-        if !deleted.is_empty() {
-            self.drive(&mut state, |machine, _| machine.topics_deleted(&deleted));
-        }
+        // A topic whose deletion is not published yet is forgotten when it is: that waits for the
+        // lock.
+        let image = published.load();
+        let topic_id = |name: &str| image.topic(name).map(|topic| topic.id);
+        self.drive(&mut state, |machine, _| machine.topics_found(topic_id));
         drop(state);
         self.is_loaded.send_replace(true);
     }
@@ -141,13 +149,18 @@ impl Shard {
 
     /// Whether another shard is to take its place.
     pub(super) fn is_lost(&self) -> bool {
-        matches!(*self.state.lock(), State::Lost)
+        self.is_lost.load(Ordering::Acquire)
     }
 
     /// Gives everything up: who waits is told to ask again, elsewhere or later.
     pub(super) fn lose(&self) {
-        *self.state.lock() = State::Lost;
+        self.set_lost(&mut self.state.lock());
         self.is_loaded.send_replace(true);
+    }
+
+    fn set_lost(&self, state: &mut State) {
+        *state = State::Lost;
+        self.is_lost.store(true, Ordering::Release);
     }
 
     /// Asks the machine.
@@ -160,7 +173,7 @@ impl Shard {
         // What a test's clock has passed has happened before the request.
         self.fire(&mut state);
         let active = match &mut *state {
-            State::Loading(_) => return Err(ErrorCode::CoordinatorLoadInProgress),
+            State::Loading => return Err(ErrorCode::CoordinatorLoadInProgress),
             State::Failed | State::Lost => return Err(ErrorCode::NotCoordinator),
             State::Active(active) => active,
         };
@@ -182,7 +195,7 @@ impl Shard {
     pub(super) fn look<R>(&self, look: impl FnOnce(&GroupShard) -> R) -> Option<R> {
         match &*self.state.lock() {
             State::Active(active) => Some(look(&active.machine)),
-            State::Loading(_) | State::Failed | State::Lost => None,
+            State::Loading | State::Failed | State::Lost => None,
         }
     }
 
@@ -201,10 +214,6 @@ impl Shard {
         let name = |name: &TopicName| StrBytes::from_string(name.as_str().to_owned());
         let gone = gone.iter().map(|(topic, id)| (name(topic), *id));
         let mut state = self.state.lock();
-        if let State::Loading(deleted) = &mut *state {
-            deleted.extend(gone);
-            return;
-        }
         let gone: Vec<_> = gone.collect();
         self.drive(&mut state, |machine, _| machine.topics_deleted(&gone));
     }
@@ -231,7 +240,7 @@ impl Shard {
         if let Err(error) = self.carry_out(active, decision) {
             let partition = self.partition.id();
             tracing::error!(%partition, %error, "the groups of a partition are loaded anew");
-            *state = State::Lost;
+            self.set_lost(state);
             return;
         }
         self.plan(state);
@@ -283,7 +292,11 @@ impl Shard {
         let records: Vec<_> = batch.iter().map(|(record, _)| record.clone()).collect();
         let encoded = build_batch(&records, &options)?;
         let valid = ValidBatches::parse(encoded, &Limits::default())?;
-        let appended = self.partition.append(valid, Acks::All)?;
+        // How large it may be, and what it may say, was decided with the records: settings of the
+        // topic, which bind its clients, must not cost the shard what was decided.
+        let appended = self
+            .partition
+            .append(Origin::Coordinator, valid, Acks::All)?;
         for ((_, record), offset) in batch.iter().zip(appended.base_offset.get()..) {
             active.machine.replay(Offset::new(offset), record);
         }

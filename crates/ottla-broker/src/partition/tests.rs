@@ -3,9 +3,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use ottla_log::vfs::MemVfs;
-use ottla_log::{
-    BatchOptions, Limits, Origin, ProducerEpoch, ProducerId, Record, Sequence, build_batch,
-};
+use ottla_log::{BatchOptions, Limits, ProducerEpoch, ProducerId, Record, Sequence, build_batch};
 use ottla_protocol::client::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::client::messages::fetch_response::{AbortedTransaction, PartitionData};
 use ottla_protocol::client::messages::list_offsets_request::{
@@ -83,7 +81,7 @@ fn a_transaction_is_stable_once_its_marker_is_committed() {
         let durable = || partition.log().ticket().wait().unwrap();
 
         partition
-            .append(batch(1, 0, Kind::Record), Acks::All)
+            .append(Origin::Client, batch(1, 0, Kind::Record), Acks::All)
             .unwrap();
         durable();
         assert_eq!(last_stable(&partition), (0, 1), "the transaction is open");
@@ -154,7 +152,9 @@ fn readers_of_committed_records_are_told_what_was_aborted() {
     let topic = partition.topic_id();
     let write = |producer, sequence| {
         let batches = batch(producer, sequence, Kind::Record);
-        partition.append(batches, Acks::All).unwrap();
+        partition
+            .append(Origin::Client, batches, Acks::All)
+            .unwrap();
     };
     write(71, 0); // 0
     write(72, 0); // 1

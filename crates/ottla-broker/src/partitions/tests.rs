@@ -125,7 +125,9 @@ fn what_changed_while_a_log_was_opened_counts() {
     let bytes = ottla_log::build_batch(&[ottla_log::Record::new("v")], &Default::default());
     let limits = ottla_log::Limits::default();
     let batches = ottla_log::ValidBatches::parse(bytes.unwrap(), &limits).unwrap();
-    let appended = partition.append(batches, Acks::All).unwrap();
+    let appended = partition
+        .append(ottla_log::Origin::Client, batches, Acks::All)
+        .unwrap();
     assert!(appended.log_append_time.is_some(), "{appended:?}");
 }
 

@@ -51,7 +51,8 @@ pub struct Limits {
     pub group_bytes_max: usize,
     /// How many ids may be handed out in a shard to members that did not come back with them yet.
     pub pending_members_max: usize,
-    /// How many bytes the record of a group may take: what the log takes in one batch.
+    /// How many bytes the record of a group may take. The log has no limit of its own for what a
+    /// shard decides, whose other records are bounded by the texts in them.
     pub record_bytes_max: usize,
 }
 

@@ -1,7 +1,7 @@
 //! What clients hear about groups, without versions.
 
 use bytes::Bytes;
-use ottla_log::{LeaderEpoch, Offset};
+use ottla_log::{LeaderEpoch, Offset, TopicId};
 use ottla_protocol::{ErrorCode, StrBytes};
 
 /// The answer to a [`GroupRequest`](super::GroupRequest): the variant of the same name.
@@ -160,6 +160,9 @@ pub struct FetchedPartition {
     pub leader_epoch: Option<LeaderEpoch>,
     /// The client's note.
     pub metadata: StrBytes,
+    /// The topic that it was committed for, where that was written down. It may be another one
+    /// than the topic that has the name now.
+    pub topic_id: Option<TopicId>,
 }
 
 /// The answer to the deletion of offsets.

@@ -29,7 +29,9 @@ pub use weight::Weight;
 ///    order: this alone makes and changes **hard state**, at load, on a follower and live;
 /// 2. [`loaded`](Self::loaded) makes the **soft state** (who waits, whose session ends when, the
 ///    generation that is being formed) from it; from then on [`handle`](Self::handle) and
-///    [`timer`](Self::timer) change the soft state and decide on records;
+///    [`timer`](Self::timer) change the soft state and decide on records.
+///    [`topics_found`](Self::topics_found) comes before the first of them, and
+///    [`topics_deleted`](Self::topics_deleted) with each deletion after it;
 /// 3. when this broker leads the partition no longer, or an append or sync of it failed, the
 ///    shard is dropped. Waiters of a dropped shard are told `NOT_COORDINATOR`; all that was
 ///    answered before is in the log.
@@ -149,6 +151,15 @@ impl GroupShard {
     pub fn topics_deleted(&mut self, topics: &[(StrBytes, TopicId)]) -> Decision {
         let mut decision = self.decision();
         self.forget_topics(topics, &mut decision);
+        decision
+    }
+
+    /// These are the topics that there are, by their names: what was committed for others is
+    /// forgotten. Their deletion may have come when the shard was not loaded, or not there.
+    #[must_use]
+    pub fn topics_found(&mut self, topic_id: impl Fn(&str) -> Option<TopicId>) -> Decision {
+        let mut decision = self.decision();
+        self.forget_strangers(topic_id, &mut decision);
         decision
     }
 

@@ -160,7 +160,13 @@ pub(crate) async fn list(context: &Context, request: &ListGroupsRequest) -> List
 async fn gather(asked: Vec<crate::groups::Asked>) -> Result<Vec<told::ListedGroup>, ErrorCode> {
     let mut groups = Vec::new();
     for asked in asked {
-        groups.extend(answer!(asked.answer().await, List)?);
+        match answer!(asked.answer().await, List) {
+            Ok(listed) => groups.extend(listed),
+            // It has lost its groups since it was asked; as those that it lost before, they are
+            // not told of.
+            Err(ErrorCode::NotCoordinator) => {}
+            Err(code) => return Err(code),
+        }
     }
     Ok(groups)
 }

@@ -364,16 +364,27 @@ impl Fetching {
                 return answer;
             }
         };
+        // What the group tells may have been committed after this request came.
+        let image = context.core.metadata().image();
+        let known = |topic: &FetchedTopic| image.topic(&topic.topic).map(|topic| topic.id);
         answer.topics = match self.named {
             Some(named) => {
                 let told = named.into_iter().zip(told);
-                told.map(|((name, _), topic)| offsets(name, topic))
-                    .collect()
+                let named = told.map(|((name, _), topic)| {
+                    let id = match context.version {
+                        TOPIC_IDS.. => Some(name.1),
+                        _ => known(&topic),
+                    };
+                    offsets(name, of_topic(topic, id))
+                });
+                named.collect()
             }
             None => {
                 let may = |name: &str| context.allows_topic(AclOperation::Describe, name);
                 let shown = told.into_iter().filter(|topic| may(&topic.topic));
-                shown.filter_map(|topic| with_id(context, topic)).collect()
+                shown
+                    .filter_map(|topic| all_offsets(known(&topic)?, topic))
+                    .collect()
             }
         };
         answer.topics.extend(self.refused);
@@ -381,15 +392,30 @@ impl Fetching {
     }
 }
 
-/// The offsets of a topic that the request did not name. Where topics go by their ids, one that
-/// has none any more cannot be told of.
-fn with_id(context: &Context, topic: FetchedTopic) -> Option<OffsetFetchResponseTopics> {
-    let id = context.image.topic(&topic.topic).map(|topic| topic.id);
-    if context.version >= TOPIC_IDS && id.is_none() {
-        return None;
+/// Whether the offset was committed for the topic of this id; where that was not written down,
+/// the name counts.
+fn is_of(partition: &FetchedPartition, id: TopicId) -> bool {
+    partition.topic_id.is_none_or(|known| known == id)
+}
+
+/// The offsets, without those of a former topic of the name; `None` is the id where there is no
+/// topic.
+fn of_topic(mut topic: FetchedTopic, id: Option<TopicId>) -> FetchedTopic {
+    for partition in &mut topic.partitions {
+        if !id.is_some_and(|id| is_of(partition, id)) {
+            partition.offset = Offset::new(-1);
+            partition.leader_epoch = None;
+            partition.metadata = StrBytes::default();
+        }
     }
+    topic
+}
+
+/// The offsets of a topic that the request did not name, if it has any.
+fn all_offsets(id: TopicId, mut topic: FetchedTopic) -> Option<OffsetFetchResponseTopics> {
+    topic.partitions.retain(|partition| is_of(partition, id));
     let name = topic.topic.clone();
-    Some(offsets((name, id.unwrap_or(TopicId::ZERO)), topic))
+    (!topic.partitions.is_empty()).then(|| offsets((name, id), topic))
 }
 
 fn offsets((name, id): (StrBytes, TopicId), topic: FetchedTopic) -> OffsetFetchResponseTopics {

@@ -74,6 +74,23 @@ impl Alone {
         assert_eq!(created.topics[0].error_code, 0);
     }
 
+    fn delete(&self, name: &str) {
+        let request = m::DeleteTopicsRequest {
+            topic_names: [text(name)].into(),
+            ..Default::default()
+        };
+        let deleted = ask!(self, 5, DeleteTopics, request);
+        assert_eq!(deleted.responses[0].error_code, 0);
+    }
+
+    /// Loads what is on the disk, as happens in the background after a start.
+    fn load_found(&self) {
+        let (core, stop) = (Arc::clone(&self.broker.core), self.broker.stopper.stop());
+        let loaded = async move { core.groups().load_found(&core, stop).await };
+        let loaded = self.broker.core.runtime().block_on(loaded);
+        loaded.expect("it ends");
+    }
+
     fn topic_id(&self) -> Uuid {
         uuid(self.image().topic(TOPIC).expect("it was created").id)
     }
@@ -104,8 +121,12 @@ impl Alone {
     }
 
     fn begin(&self, version: i16, request: impl Into<Request>) -> Parked {
+        Self::begin_in(self.context(version), request)
+    }
+
+    fn begin_in(context: Context, request: impl Into<Request>) -> Parked {
+        let version = context.version;
         let (header, request) = over_the_wire(version, &request.into());
-        let context = self.context(version);
         Box::pin(async move {
             let outgoing = match handle(context, request).await {
                 Reply::Now(outgoing) => outgoing,
@@ -188,6 +209,16 @@ impl Alone {
         partitions
             .map(|p| (p.partition_index, p.committed_offset))
             .collect()
+    }
+
+    /// The groups that there are, by name.
+    fn listed(&self) -> Vec<String> {
+        let listed = ask!(self, 5, ListGroups, m::ListGroupsRequest::default());
+        assert_eq!(listed.error_code, 0);
+        let names = listed.groups.iter().map(|g| g.group_id.to_string());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
     }
 
     /// The state of a group, and how many members it has.

@@ -177,6 +177,22 @@ impl GroupShard {
         verdicts
     }
 
+    /// Forgets what was committed for others than the topics that there are.
+    pub(super) fn forget_strangers(
+        &self,
+        topic_id: impl Fn(&str) -> Option<TopicId>,
+        decision: &mut Decision,
+    ) {
+        for (id, group) in self.hard.groups() {
+            for (topic, partitions) in &group.offsets {
+                let known = topic_id(topic);
+                let strangers = partitions.iter().filter(|(_, c)| !is_of(c, known));
+                let tombstones = strangers.map(|(number, _)| tombstone(id, topic, *number));
+                decision.records.extend(tombstones);
+            }
+        }
+    }
+
     /// Forgets what was committed for topics that are gone. An offset whose topic had another id
     /// is of a topic of the same name that is still there.
     pub(super) fn forget_topics(&self, topics: &[(StrBytes, TopicId)], decision: &mut Decision) {
@@ -191,6 +207,11 @@ impl GroupShard {
             }
         }
     }
+}
+
+/// Whether the offset is of the topic of this id; `None` where there is no topic of the name.
+fn is_of(committed: &CommittedOffset, topic: Option<TopicId>) -> bool {
+    topic.is_some_and(|id| committed.topic_id.is_none_or(|known| known == id))
 }
 
 /// The record that forgets an offset.
@@ -258,5 +279,6 @@ fn fetched(partition: i32, committed: Option<&CommittedOffset>) -> FetchedPartit
         offset: committed.map_or(Offset::new(-1), |c| c.offset),
         leader_epoch: committed.and_then(|c| c.leader_epoch),
         metadata: committed.map(|c| c.metadata.clone()).unwrap_or_default(),
+        topic_id: committed.and_then(|c| c.topic_id),
     }
 }

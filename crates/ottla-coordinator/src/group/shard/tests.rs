@@ -327,6 +327,50 @@ fn offsets_of_another_topic_of_the_same_name_stay() {
 }
 
 #[test]
+fn only_offsets_of_the_topics_that_are_found_are_kept() {
+    let mut shard = shard();
+    let id = |n| TopicId::from_bytes([n; 16]);
+    let committed = [
+        ("anew", Some(id(1))),
+        ("gone", Some(id(2))),
+        ("gone", None),
+        ("here", Some(id(3))),
+        ("here", None),
+    ];
+    for (next, (topic, topic_id)) in (0..).zip(committed) {
+        let record = Record::Offset {
+            group: "g".into(),
+            topic: topic.into(),
+            partition: next,
+            committed: Some(CommittedOffset {
+                offset: Offset::ZERO,
+                leader_epoch: None,
+                metadata: StrBytes::new(),
+                committed_at: NOW.wall,
+                expires_at: None,
+                topic_id,
+            }),
+        };
+        shard.replay(Offset::new(next.into()), &record);
+    }
+    let _ = shard.loaded(NOW);
+    let decision = shard.topics_found(|name| match name {
+        "anew" => Some(id(9)),
+        "here" => Some(id(3)),
+        _ => None,
+    });
+    let forgotten = decision.records.iter().map(|record| match record {
+        Record::Offset {
+            partition,
+            committed: None,
+            ..
+        } => *partition,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(forgotten.collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
 fn timers_that_come_early_or_late_do_no_harm() {
     let (mut shard, mut end) = (shard(), Offset::ZERO);
     carried_out(&mut shard, &mut end, 0, join(""));

@@ -107,25 +107,68 @@ fn offsets_of_a_deleted_topic_are_gone() {
     let told = ask!(alone, 9, OffsetCommit, request);
     assert_eq!(told.topics[0].partitions[0].error_code, 0);
     assert_eq!(alone.commit(&member, &[(1, 1)]), [0]);
-    let deletion = m::DeleteTopicsRequest {
-        topic_names: [text("short-lived")].into(),
-        ..Default::default()
-    };
-    let deleted = ask!(alone, 5, DeleteTopics, deletion);
-    assert_eq!(deleted.responses[0].error_code, 0);
+    alone.delete("short-lived");
     assert_eq!(alone.committed("g"), [(1, 1)]);
+}
+
+/// What is committed for these partitions of the topic, asked for by its name and by its id.
+fn named(alone: &Alone, group: &str, partitions: &[i32]) -> [Vec<i64>; 2] {
+    [
+        (9, text(TOPIC), Uuid::nil()),
+        (10, text(""), alone.topic_id()),
+    ]
+    .map(|(version, name, id)| {
+        let topic = m::OffsetFetchRequestTopics {
+            name,
+            topic_id: id,
+            partition_indexes: partitions.to_vec(),
+        };
+        let group = m::OffsetFetchRequestGroup {
+            group_id: text(group),
+            topics: Some([topic].into()),
+            ..Default::default()
+        };
+        let request = m::OffsetFetchRequest {
+            groups: [group].into(),
+            ..Default::default()
+        };
+        let told = ask!(alone, version, OffsetFetch, request);
+        let topics = &told.groups[0].topics;
+        let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+        let told = partitions.map(|p| (p.error_code, p.committed_offset));
+        told.inspect(|(code, _)| assert_eq!(*code, 0))
+            .map(|(_, offset)| offset)
+            .collect()
+    })
+}
+
+#[test]
+fn an_offset_of_a_former_topic_of_the_name_is_none() {
+    let alone = Alone::start();
+    let admin = administrator("g");
+    alone.find("g");
+    assert_eq!(alone.commit(&admin, &[(0, 1)]), [0]);
+    assert_eq!(named(&alone, "g", &[0]), [[1], [1]]);
+    // Who commits looks at the topics before the deletion, and is heard after it.
+    let before = alone.context(9);
+    alone.delete(TOPIC);
+    alone.create(TOPIC, 6);
+    let late = Alone::begin_in(before, admin.commit(&[(0, 7), (1, 8)]));
+    let told = response!(alone.finish(late), OffsetCommit);
+    assert!(told.topics[0].partitions.iter().all(|p| p.error_code == 0));
+    assert_eq!(named(&alone, "g", &[0, 1]), [[-1, -1], [-1, -1]]);
+    assert_eq!(alone.committed("g"), []);
+    // What is committed for the topic that there is takes its place.
+    assert_eq!(alone.commit(&admin, &[(1, 3)]), [0]);
+    assert_eq!(named(&alone, "g", &[0, 1]), [[-1, 3], [-1, 3]]);
+    assert_eq!(alone.committed("g"), [(1, 3)]);
 }
 
 #[test]
 fn a_topic_of_groups_that_is_deleted_takes_its_groups_along() {
     let alone = Alone::start();
     let member = alone.member("g");
-    let deletion = m::DeleteTopicsRequest {
-        topic_names: [text("__consumer_offsets")].into(),
-        ..Default::default()
-    };
-    let deleted = ask!(alone, 5, DeleteTopics, deletion);
-    assert_eq!(deleted.responses[0].error_code, 0);
+    alone.delete("__consumer_offsets");
     assert_eq!(alone.heartbeat(&member), NOT_COORDINATOR);
     alone.find("g");
     assert_eq!(alone.heartbeat(&member), ErrorCode::UnknownMemberId.code());
@@ -226,4 +269,16 @@ fn fetched_offsets_are_denied_where_each_version_has_a_place_for_it() {
         let told = ask!(alone, version, OffsetFetch, request);
         assert_eq!(told.groups[0].error_code, denied);
     }
+}
+
+#[test]
+fn a_shard_that_is_busy_holds_up_nobody_who_looks_for_one() {
+    let alone = Alone::start();
+    alone.find("g");
+    let looked = alone.broker.core.groups().look(&alone.image(), "g", |_| {
+        // The shard cannot be asked before this ends, and can be found.
+        alone.find("g");
+        alone.find("other");
+    });
+    assert_eq!(looked, Some(()));
 }
