@@ -45,6 +45,8 @@ const ODDITIES: &str = "
 - Tagged fields with their default value are never written. Tagged fields that are not known are
   skipped.
 - Records in a Fetch response are empty, never null.
+- The aborted transactions in a Fetch response are those that have a part in the records of that
+  response. Kafka's list may name some that begin behind them.
 - A request is walked over before it is decoded: a length that goes past its end, a count that
   cannot be, a null where none is allowed, bytes after its end, or text that is not UTF-8 closes
   the connection.
