@@ -19,12 +19,7 @@ mod reader;
 mod session;
 mod writer;
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -222,11 +217,4 @@ fn tracer_of(call: &str, nth: u64) -> Vec<String> {
     tracer.push("-e".to_owned());
     tracer.push(format!("inject={call}:signal=KILL:when={nth}"));
     tracer
-}
-
-/// Whether brokers can be killed at a system call here.
-pub fn can_trace() -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let is_there = |dir: PathBuf| dir.join("strace").is_file();
-    env::split_paths(&path).any(is_there) && Path::new("/proc/self/task").is_dir()
 }

@@ -183,10 +183,22 @@ pub fn rust(runner: &str) -> Result<PathBuf, Error> {
 /// # Errors
 /// When kcat is not there and cannot be installed.
 pub fn kcat() -> Result<PathBuf, Error> {
-    if let Some(kcat) = find("kcat") {
-        return Ok(kcat);
+    debian("kcat", "install kcat (Debian: apt-get install kcat)")
+}
+
+/// strace, with which a process is killed at a chosen system call; installed when we may.
+///
+/// # Errors
+/// When strace is not there and cannot be installed.
+pub fn strace() -> Result<PathBuf, Error> {
+    debian("strace", "install strace (Debian: apt-get install strace)")
+}
+
+/// The program of the Debian package of its name.
+fn debian(name: &'static str, hint: &'static str) -> Result<PathBuf, Error> {
+    if let Some(found) = find(name) {
+        return Ok(found);
     }
-    let hint = "install kcat (Debian: apt-get install kcat)";
     if rustix::process::geteuid().is_root() && find("apt-get").is_some() {
         let _ = run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]));
         let apt = [
@@ -195,13 +207,13 @@ pub fn kcat() -> Result<PathBuf, Error> {
             "--quiet",
             "--quiet",
             "--no-install-recommends",
-            "kcat",
+            name,
         ];
         run(Command::new("apt-get")
             .env("DEBIAN_FRONTEND", "noninteractive")
             .args(apt))?;
     }
-    need("kcat", hint)
+    need(name, hint)
 }
 
 /// The `ottla` binary under test: `OTTLA_BIN`, or a build of this workspace, once in a run.
