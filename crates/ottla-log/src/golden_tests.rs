@@ -20,7 +20,8 @@ use crate::{
     TopicName, ValidBatches, build_batch,
 };
 
-const TOPICS: [&str; 8] = [
+/// The golden logs.
+pub(crate) const TOPICS: [&str; 8] = [
     "none",
     "gzip",
     "snappy",
@@ -33,7 +34,8 @@ const TOPICS: [&str; 8] = [
 /// The time of the first record.
 const START: i64 = 1_700_000_000_000;
 
-fn dir() -> PathBuf {
+/// Where they are.
+pub(crate) fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kafka-4.3.1")
 }
 

@@ -3,34 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::golden_tests::{self, TOPICS};
 use crate::inspect::{Finding, verify};
 use crate::log::kit::{Kit, at, batch};
 use crate::log::{Known, LeaderAppend, LogCore, LogOptions, LogRecords, Way};
 use crate::vfs::{File, OpenMode};
 use crate::{BatchOptions, Bound, LeaderEpoch, Limits, LogId, Offset, TopicName};
 
-const TOPICS: [&str; 8] = [
-    "none",
-    "gzip",
-    "snappy",
-    "lz4",
-    "zstd",
-    "rolled",
-    "transactions",
-    "compacted",
-];
-
-fn golden(topic: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/kafka-4.3.1");
-    dir.join(format!("{topic}-0"))
-}
-
 /// A store's directories with Kafka's files of one topic in them, as they were written.
 fn kit(topic: &str) -> (Kit, PathBuf) {
     let kit = Kit::new();
     let dir = Path::new("data/kafka").join(format!("{topic}-0"));
     kit.vfs().create_dir(&dir).unwrap();
-    for entry in std::fs::read_dir(golden(topic)).unwrap() {
+    for entry in std::fs::read_dir(golden_tests::dir().join(format!("{topic}-0"))).unwrap() {
         let entry = entry.unwrap();
         let bytes = std::fs::read(entry.path()).unwrap();
         let path = dir.join(entry.file_name());
@@ -123,7 +108,7 @@ fn goes_on(topic: &str, clean: bool) {
 
 /// Where each log ends: Kafka's `recovery-point-offset-checkpoint` after its clean stop.
 fn ends() -> std::collections::BTreeMap<String, Offset> {
-    let path = golden("").with_file_name("recovery-point-offset-checkpoint");
+    let path = golden_tests::dir().join("recovery-point-offset-checkpoint");
     let text = std::fs::read_to_string(path).unwrap();
     let entries = text.lines().skip(2).map(|line| {
         let mut fields = line.split(' ');

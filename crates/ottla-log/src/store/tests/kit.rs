@@ -114,6 +114,21 @@ pub(in crate::store) fn maintain(store: &Store) {
     panic!("the background work does not end");
 }
 
+/// Fills some segments, and does what is due in the minutes after: those that ended are sealed.
+pub(in crate::store) fn fill(store: &Store, log: &Log) {
+    for number in 0..40 {
+        let record = record(&number.to_string(), 500);
+        log.append(&[record], written())
+            .expect("there is room for it");
+    }
+    store.flush().expect("the disk works");
+    for minute in 1..4 {
+        let now = Timestamp::new(minute * 60_000);
+        while store.maintain(now).more {}
+        while log.maintain(now).expect("the disk works").more {}
+    }
+}
+
 /// Every file below `DIR` with its bytes, for comparing.
 pub(in crate::store) fn image(vfs: &MemVfs) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 
-use super::kit::{log, open, open_with, record, small, written};
+use super::kit::{fill, log, open, open_with, small};
 use crate::vfs::{MemVfs, OpenMode, Vfs};
 use crate::{Bound, Log, Offset, ReadError, ScrubReport, Store, StoreOptions, Timestamp};
 
@@ -16,17 +16,7 @@ fn stopped() -> MemVfs {
     let vfs = MemVfs::new();
     let store = open(&vfs);
     for name in ["invoices", "orders"] {
-        let log = log(&store, name);
-        for number in 0..40 {
-            let record = record(&number.to_string(), 500);
-            log.append(&[record], written()).unwrap();
-        }
-        store.flush().unwrap();
-        for minute in 1..4 {
-            let now = Timestamp::new(minute * 60_000);
-            while store.maintain(now).more {}
-            while log.maintain(now).unwrap().more {}
-        }
+        fill(&store, &log(&store, name));
     }
     assert!(store.close().clean);
     vfs

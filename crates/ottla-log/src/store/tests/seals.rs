@@ -3,9 +3,9 @@
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 
-use super::kit::{log, open, record, written};
+use super::kit::{fill, log, open, record, written};
 use crate::vfs::{MemVfs, OpenMode, Vfs};
-use crate::{Bound, Log, Offset, Store, Timestamp};
+use crate::{Bound, Offset};
 
 const MARK: &str = "/data/kafka/.kafka_cleanshutdown";
 const REST: &str = "/data/ottla/at-rest";
@@ -20,19 +20,6 @@ fn stopped() -> MemVfs {
     assert!(store.close().clean);
     assert!(seals(&vfs).len() > 3);
     vfs
-}
-
-fn fill(store: &Store, log: &Log) {
-    for number in 0..40 {
-        let record = record(&number.to_string(), 500);
-        log.append(&[record], written()).unwrap();
-    }
-    store.flush().unwrap();
-    for minute in 1..4 {
-        let now = Timestamp::new(minute * 60_000);
-        while store.maintain(now).more {}
-        while log.maintain(now).unwrap().more {}
-    }
 }
 
 fn seals(vfs: &MemVfs) -> Vec<PathBuf> {
