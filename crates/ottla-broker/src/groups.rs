@@ -47,7 +47,7 @@ pub(crate) struct Groups {
     timer: Timer,
     alarms: Arc<Alarms>,
     shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
-    /// Partitions with a log on the disk whose groups nobody has asked for since the start.
+    /// Partitions with a log on the disk that the loader behind the start has still to see loaded.
     unloaded: Mutex<BTreeSet<i32>>,
 }
 
@@ -204,7 +204,6 @@ impl Groups {
         if is_new {
             shard.load(core, self.config.clone());
         }
-        self.unloaded.lock().remove(&number);
         Ok(shard)
     }
 

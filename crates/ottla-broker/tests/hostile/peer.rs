@@ -4,8 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use ottla_broker::{BrokerOptions, ListenerSpec, RunningBroker, Storage, start_blocking};
+use ottla_broker::{BrokerOptions, RunningBroker, Storage};
 use ottla_protocol::api::Api;
+
+use crate::client::start_with;
 
 /// A test that hangs shall fail some day.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -13,14 +15,31 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a flood waits for the broker to take more.
 const BRIEF: Duration = Duration::from_millis(300);
 
+/// A broker whose end waits for all that it runs: what the next test counts is not of this one.
+pub(crate) struct Served(Option<RunningBroker>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(broker) = self.0.take() {
+            let _ = broker.shutdown_blocking();
+        }
+    }
+}
+
 /// A broker in memory with `change`d options, and where it listens.
-pub(crate) fn broker(change: impl FnOnce(&mut BrokerOptions)) -> (RunningBroker, SocketAddr) {
-    let mut options = BrokerOptions::new(Storage::InMemory);
-    options.listen = vec![ListenerSpec::loopback(0)];
+pub(crate) fn broker(change: impl FnOnce(&mut BrokerOptions)) -> (Served, SocketAddr) {
+    broker_in(Storage::InMemory, change)
+}
+
+/// As [`broker`], with its data in `storage`.
+pub(crate) fn broker_in(
+    storage: Storage,
+    change: impl FnOnce(&mut BrokerOptions),
+) -> (Served, SocketAddr) {
+    let mut options = BrokerOptions::new(storage);
     change(&mut options);
-    let broker = start_blocking(options).unwrap();
-    let address = broker.listeners()[0].addresses[0];
-    (broker, address)
+    let (broker, address) = start_with(options);
+    (Served(Some(broker)), address)
 }
 
 /// How a request ended.

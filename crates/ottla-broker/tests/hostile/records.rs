@@ -1,6 +1,7 @@
 //! Record batches that lie or explode, and topics that are paths.
 
 use bytes::Bytes;
+use ottla_broker::Storage;
 use ottla_log::codec::compress;
 use ottla_log::crc::crc32c;
 use ottla_log::{
@@ -13,7 +14,7 @@ use ottla_protocol::client::messages::{ApiVersionsRequest, FetchRequest};
 use crate::alone;
 use crate::client::{Client, fetch, produce, topic_id};
 use crate::heap::Heap;
-use crate::peer::broker;
+use crate::peer::{broker, broker_in};
 
 const NAME: &str = "attacked";
 /// Where the header's fields stand.
@@ -212,7 +213,7 @@ fn names_that_are_paths_reach_no_disk() {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let (broker, address) = crate::client::broker_in(&data);
+    let (broker, address) = broker_in(Storage::Dir(data.clone()), |_| {});
     let mut client = Client::connect(address);
     let names = [
         "../x", "..", ".", "/tmp/x", "a/b", "a\0b", "..\\x", "", "C:x",
