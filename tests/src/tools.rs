@@ -20,6 +20,9 @@ pub const KAFKA_VERSION: &str = "4.3.1";
 /// The Spring Boot of the service.
 pub const SPRING_VERSION: &str = "4.0.0";
 
+/// The Quarkus whose Dev UI is looked at.
+pub const QUARKUS_VERSION: &str = "3.20.0";
+
 /// The repository's root.
 pub fn repository() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -71,15 +74,32 @@ pub fn java(runner: &str, version: &str) -> Result<OsString, Error> {
     env::join_paths([target, jars]).map_err(|error| Error::failed(error.to_string()))
 }
 
+/// The folder where Maven starts an application of Quarkus in dev mode.
+///
+/// # Errors
+/// When Java or Maven is not there, or Maven fails.
+pub fn quarkus() -> Result<PathBuf, Error> {
+    let maven = maven()?;
+    let pom = client_source("quarkus/pom.xml");
+    let target = folder(&format!("quarkus-{QUARKUS_VERSION}"));
+    once(&target, &[&pom], QUARKUS_VERSION, || {
+        let copy = target.join("pom.xml");
+        fs::copy(&pom, &copy).map_err(Error::path("copy to", &copy))?;
+        // Into Maven's own repository: dev mode takes its packages from nowhere else.
+        run(Command::new(maven)
+            .current_dir(&target)
+            .args(["--quiet", "--batch-mode"])
+            .arg(format!("-Dpinned.version={QUARKUS_VERSION}"))
+            .args(["test-compile", "quarkus:go-offline"]))
+    })?;
+    Ok(target)
+}
+
 fn jars(source: &str, version: &str) -> Result<PathBuf, Error> {
-    need(
-        "java",
-        "install a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)",
-    )?;
+    let maven = maven()?;
     let pom = client_source(source).join("pom.xml");
     let target = folder(&format!("{source}-{version}"));
     once(&target, &[&pom], version, || {
-        let maven = need("mvn", "install Maven (Debian: maven)")?;
         run(Command::new(maven)
             .args(["--quiet", "--batch-mode", "--file"])
             .arg(&pom)
@@ -88,6 +108,12 @@ fn jars(source: &str, version: &str) -> Result<PathBuf, Error> {
             .arg(format!("-DoutputDirectory={}", target.display())))
     })?;
     Ok(target)
+}
+
+fn maven() -> Result<PathBuf, Error> {
+    let hint = "install a JDK, 17 or newer (Debian: openjdk-17-jdk-headless)";
+    need("java", hint)?;
+    need("mvn", "install Maven (Debian: maven)")
 }
 
 /// The Python interpreter of a virtual environment that holds a runner's `requirements.txt`.
@@ -192,6 +218,15 @@ pub fn kcat() -> Result<PathBuf, Error> {
 /// When strace is not there and cannot be installed.
 pub fn strace() -> Result<PathBuf, Error> {
     debian("strace", "install strace (Debian: apt-get install strace)")
+}
+
+/// Chromium without a window; installed when we may.
+///
+/// # Errors
+/// When it is not there and cannot be installed.
+pub fn chromium() -> Result<PathBuf, Error> {
+    let hint = "install Chromium (Debian: apt-get install chromium-headless-shell)";
+    debian("chromium-headless-shell", hint)
 }
 
 /// The program of the Debian package of its name.

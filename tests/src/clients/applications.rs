@@ -78,3 +78,25 @@ pub const SPRING: [Scenario; 4] = [
         "the broker killed with SIGKILL while the service sends and listens: nothing lost",
     ),
 ];
+
+/// The Kafka page of Quarkus's Dev UI, in a browser.
+pub const QUARKUS: [Scenario; 6] = [
+    (
+        "topics",
+        "the topics with their partitions and how many records they hold",
+    ),
+    (
+        "records",
+        "a topic's records with partition, offset, key, value and headers",
+    ),
+    (
+        "groups",
+        "a live group, its member, and how far that is behind in each partition",
+    ),
+    ("cluster", "the cluster's id and its broker"),
+    (
+        "changes",
+        "a topic made and a record sent in the page, the topic deleted there",
+    ),
+    ("log", "no error in Quarkus's log and none in the browser's"),
+];

@@ -24,7 +24,7 @@ pub struct Client {
 }
 
 /// All clients, in the order of the report.
-pub const CLIENTS: [Client; 17] = [
+pub const CLIENTS: [Client; 18] = [
     new("java-4.4.0", "Java kafka-clients 4.4.0", java),
     new("java-4.3.1", "Java kafka-clients 4.3.1", java),
     new("java-3.9.1", "Java kafka-clients 3.9.1", java),
@@ -58,6 +58,12 @@ pub const CLIENTS: [Client; 17] = [
         "Spring Boot with spring-kafka",
         spring,
         &applications::SPRING,
+    ),
+    application(
+        "quarkus",
+        "Quarkus Dev UI, its Kafka page",
+        quarkus,
+        &applications::QUARKUS,
     ),
 ];
 
@@ -186,6 +192,14 @@ fn node(client: &Client) -> Result<Command, Error> {
     let mut command = Command::new(node);
     command.arg(format!("{}.mjs", client.name));
     command.current_dir(folder);
+    Ok(command)
+}
+
+fn quarkus(client: &Client) -> Result<Command, Error> {
+    let mut command = node(client)?;
+    command.env("QUARKUS", tools::quarkus()?);
+    command.env("QUARKUS_VERSION", tools::QUARKUS_VERSION);
+    command.env("CHROMIUM", tools::chromium()?);
     Ok(command)
 }
 
