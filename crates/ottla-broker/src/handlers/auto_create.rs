@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use ottla_partition::metadata::controller::{ApiError, CreateTopics, NewTopic};
+use ottla_partition::metadata::is_internal_topic;
 use ottla_protocol::ErrorCode;
 
 use super::Context;
 use crate::authorizer::{AclOperation, Resource};
+use crate::groups::OFFSETS_TOPIC;
 
 /// Why topics that were asked for are still missing.
 #[derive(Debug, Default)]
@@ -22,7 +24,8 @@ impl Outcome {
 }
 
 /// Makes the topics `names` with the broker's defaults if that is switched on and the asker may.
-/// The context's image has them afterwards, so that the same answer tells their leaders.
+/// The context's image has them afterwards, so that the same answer tells their leaders. The topic
+/// of the groups is made as their coordinator makes it, as Kafka does.
 pub(crate) async fn create(context: &mut Context, mut names: Vec<String>) -> Outcome {
     let mut outcome = Outcome::default();
     let enabled = context.config().broker("auto.create.topics.enable");
@@ -39,6 +42,14 @@ pub(crate) async fn create(context: &mut Context, mut names: Vec<String>) -> Out
         }
         names.retain(|name| !outcome.refusals.contains_key(name));
     }
+    if names.iter().any(|name| name == OFFSETS_TOPIC) {
+        // Not with the defaults: retention would delete what groups committed.
+        if let Err(code) = context.core.groups().ensure_topic(&context.core).await {
+            outcome.refusals.insert(OFFSETS_TOPIC.to_owned(), code);
+        }
+    }
+    // The others that the cluster keeps for itself are made by what keeps them.
+    names.retain(|name| !is_internal_topic(name));
     // The rest gets its turn when the client asks again.
     names.truncate(context.core.limits().auto_create_topics_max);
     let request = CreateTopics {
