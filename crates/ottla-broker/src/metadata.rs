@@ -242,6 +242,13 @@ impl Metadata {
     pub(crate) async fn close(&self) {
         self.state.log.lock().await.take();
     }
+
+    /// Lets nothing change before `until` is over, as a change does that waits for the disk.
+    #[cfg(test)]
+    pub(crate) async fn hold<R>(&self, until: impl Future<Output = R>) -> R {
+        let _log = self.state.log.lock().await;
+        until.await
+    }
 }
 
 impl State {

@@ -141,6 +141,24 @@ impl RunningBroker {
         self.sockets.iter().for_each(|socket| socket.close());
         let finished = runtime::timeout(FINISH_MAX, self.tasks.ended()).await;
         self.stopper.abandon();
+        let mut report = ShutdownReport {
+            abandoned: finished.is_none(),
+            ..Default::default()
+        };
+        // A change of the metadata may wait for a disk that does not answer, too.
+        match runtime::timeout(CLOSE_MAX, self.close()).await {
+            Some(Some(CloseReport { clean, cause, .. })) => {
+                report.clean = clean;
+                report.cause = cause.map(|cause| cause.to_string());
+            }
+            Some(None) => report.cause = Some("closing the store panicked".to_owned()),
+            None => report.cause = Some("the disk took too long to close the store".to_owned()),
+        }
+        report
+    }
+
+    /// Closes the store once the metadata does not change any more; `None` where that panics.
+    async fn close(&self) -> Option<CloseReport> {
         self.core.metadata().close().await;
         let (store, core) = (self.store.clone(), Arc::clone(&self.core));
         let close = self.core.runtime().spawn_blocking(move || {
@@ -151,19 +169,7 @@ impl RunningBroker {
             }
             store.close()
         });
-        let mut report = ShutdownReport {
-            abandoned: finished.is_none(),
-            ..Default::default()
-        };
-        match runtime::timeout(CLOSE_MAX, close).await {
-            Some(Ok(CloseReport { clean, cause, .. })) => {
-                report.clean = clean;
-                report.cause = cause.map(|cause| cause.to_string());
-            }
-            Some(Err(_)) => report.cause = Some("closing the store panicked".to_owned()),
-            None => report.cause = Some("the disk took too long to close the store".to_owned()),
-        }
-        report
+        close.await.ok()
     }
 }
 
@@ -174,5 +180,34 @@ impl Drop for RunningBroker {
         }
         self.stopper.abandon();
         self.sockets.iter().for_each(|socket| socket.close());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::oneshot;
+
+    use crate::options::{BrokerOptions, Storage};
+    use crate::start::start_blocking;
+
+    #[test]
+    fn a_change_that_does_not_end_does_not_hold_the_end_up() {
+        let broker = start_blocking(BrokerOptions::new(Storage::InMemory)).unwrap();
+        let core = Arc::clone(&broker.core);
+        let (begun, has_begun) = oneshot::channel();
+        let (end, ending) = oneshot::channel::<()>();
+        broker.core.runtime().spawn(async move {
+            let changing = async {
+                begun.send(()).unwrap();
+                ending.await
+            };
+            core.metadata().hold(changing).await
+        });
+        has_begun.blocking_recv().unwrap();
+        let report = broker.shutdown_blocking();
+        assert!(!report.clean && report.cause.is_some(), "{report:?}");
+        end.send(()).unwrap();
     }
 }

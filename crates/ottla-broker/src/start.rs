@@ -147,11 +147,19 @@ async fn assemble(
     })?;
     let (stopper, stop) = stop::pair();
     let (listeners, sockets): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
-    if let Err(error) = register(&metadata, &store, &options, &listeners).await {
-        let abandoned = runtime.spawn_blocking(move || store.abandon());
-        let _ = abandoned.await;
-        return Err(error);
-    }
+    // All that can fail comes before the first task, which would have to be ended again.
+    let sockets = match register(&metadata, &store, &options, &listeners).await {
+        Ok(()) => accept_on(&runtime, sockets),
+        Err(error) => Err(error),
+    };
+    let sockets = match sockets {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            let abandoned = runtime.spawn_blocking(move || store.abandon());
+            let _ = abandoned.await;
+            return Err(error);
+        }
+    };
     let failing = stopper.clone();
     metadata.on_failure(move |_| failing.abandon());
     let flush = options.flush;
@@ -171,7 +179,7 @@ async fn assemble(
         async move { opened.open_pending(until, clean).await },
     );
     coordinate(&core, &tasks, &stop);
-    let sockets = listen(&core, sockets, &tasks, &stop).map_err(StartError::Runtime)?;
+    let sockets = listen(&core, sockets, &tasks, &stop);
     let maintained = maintenance::run(runtime.clone(), Arc::clone(core.partitions()), timer, stop);
     tasks.spawn(&runtime, maintained);
     Ok(RunningBroker {
@@ -283,20 +291,35 @@ async fn register(
     Ok(())
 }
 
+/// The sockets of one listener, and where each is bound.
+type Sockets = Vec<(Arc<AcceptSocket>, SocketAddr)>;
+
+/// Hands the bound sockets of each listener to the runtime.
+fn accept_on(
+    runtime: &Runtime,
+    sockets: Vec<Vec<TcpListener>>,
+) -> Result<Vec<Sockets>, StartError> {
+    let _inside = runtime.enter();
+    let accept = |socket: TcpListener| {
+        let local = socket.local_addr()?;
+        Ok((AcceptSocket::new(socket)?, local))
+    };
+    let of_listener = |of: Vec<TcpListener>| of.into_iter().map(accept).collect();
+    let all: io::Result<_> = sockets.into_iter().map(of_listener).collect();
+    all.map_err(StartError::Runtime)
+}
+
 /// Lets connections in on every socket.
 fn listen(
     core: &Arc<BrokerCore>,
-    sockets: Vec<Vec<TcpListener>>,
+    sockets: Vec<Sockets>,
     tasks: &Tasks,
     stop: &Stop,
-) -> io::Result<Vec<Arc<AcceptSocket>>> {
-    let _inside = core.runtime().enter();
+) -> Vec<Arc<AcceptSocket>> {
     let door = Doorkeeper::new(core.limits());
     let mut open = Vec::new();
     for (number, of_listener) in sockets.into_iter().enumerate() {
-        for socket in of_listener {
-            let local = socket.local_addr()?;
-            let socket = AcceptSocket::new(socket)?;
+        for (socket, local) in of_listener {
             open.push(Arc::clone(&socket));
             let (core, all, stop) = (Arc::clone(core), tasks.clone(), stop.clone());
             let (door, until) = (Arc::clone(&door), stop.clone());
@@ -320,7 +343,7 @@ fn listen(
             tasks.spawn(&runtime, socket.run(door, until, enter));
         }
     }
-    Ok(open)
+    open
 }
 
 /// Why a broker did not start. Nothing is left behind.

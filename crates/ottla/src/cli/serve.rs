@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ottla_broker::{
@@ -57,9 +58,16 @@ fn serve(args: &ServeArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     // Whoever started us may not read what we say; the broker runs all the same.
     let _ = ready::announce(&broker, args.ready_json, &mut io::stdout().lock());
-    let waiting = signals.handle();
-    broker.on_end(move || waiting.close());
+    let (waiting, asked) = (signals.handle(), Arc::new(AtomicBool::new(false)));
+    let was_asked = Arc::clone(&asked);
+    broker.on_end(move || {
+        // An end that was asked for still listens for a second signal.
+        if !was_asked.load(Ordering::Acquire) {
+            waiting.close();
+        }
+    });
     let stopped = signals.forever().next().is_some();
+    asked.store(stopped, Ordering::Release);
     Ok(stop(broker, stopped, signals))
 }
 
