@@ -12,7 +12,6 @@ mod window;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ottla_protocol::{DecodeError, EncodeError, HeaderError, RequestHeader};
 
@@ -27,9 +26,6 @@ use crate::core::BrokerCore;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::stream::Stream;
-
-/// How long a stopping broker waits for a peer with requests in hand to have read its answers.
-const DRAIN_MAX: Duration = Duration::from_millis(250);
 
 /// Why a connection ends before its peer closes it.
 #[derive(Debug, thiserror::Error)]
@@ -113,8 +109,9 @@ async fn run(
     };
     let answers = Answers::new(core, &window, write).run();
     let ((read, in_hand), ()) = tokio::try_join!(biased; requests, answers)?;
-    if in_hand && stopping.is_requested() {
-        frames.drain(DRAIN_MAX).await;
+    // Also a peer that was owed nothing may not have read its last answer yet.
+    if stopping.is_requested() && (in_hand || frames.has_more()) {
+        frames.drain(core.limits().drain_timeout).await;
     }
     read
 }

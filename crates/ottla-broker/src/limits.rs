@@ -66,6 +66,15 @@ pub struct Limits {
     /// The same as `body_rate_min` and `answer_rate_min` while requests wait for the budget.
     pub pressed_rate_min: u64,
 
+    /// How long requests in hand may take to finish once the end of the broker was asked for.
+    pub finish_timeout: Duration,
+    /// How long the end waits for a peer with requests in hand to have read its answers. Part of
+    /// `finish_timeout`.
+    pub drain_timeout: Duration,
+    /// How long closing the store may take after `finish_timeout`; what takes longer is left to
+    /// the next start, which recovers.
+    pub close_timeout: Duration,
+
     /// Incremental fetch sessions (`max.incremental.fetch.session.cache.slots`).
     pub fetch_sessions_max: usize,
     /// Partitions that all fetch sessions remember together.
@@ -103,6 +112,9 @@ impl Default for Limits {
             answer_rate_min: 16 * KIB,
             pressed_grace: Duration::from_secs(5),
             pressed_rate_min: 256 * KIB,
+            finish_timeout: Duration::from_millis(1000),
+            drain_timeout: Duration::from_millis(250),
+            close_timeout: Duration::from_millis(900),
             fetch_sessions_max: 1000,
             fetch_session_partitions_max: 200_000,
             auto_create_topics_max: 100,

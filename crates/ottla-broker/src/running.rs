@@ -15,11 +15,6 @@ use crate::runtime;
 use crate::stop::Stopper;
 use crate::tasks::Tasks;
 
-/// How long requests in hand may take to finish once the end was asked for.
-const FINISH_MAX: Duration = Duration::from_millis(1000);
-/// How long closing the store may take after that.
-const CLOSE_MAX: Duration = Duration::from_millis(900);
-
 /// A running broker. Dropped, it ends at once as after a kill: its port, tasks and files are let
 /// go, and the next start recovers. [`RunningBroker::shutdown`] ends it cleanly.
 #[derive(Debug)]
@@ -117,8 +112,9 @@ impl RunningBroker {
     }
 
     /// Ends the broker: no new connection or request, requests in hand finish, everything is made
-    /// durable, and the stop is marked as clean. What takes longer than two seconds in all is left
-    /// undone: the next start recovers then. May be awaited on any executor.
+    /// durable, and the stop is marked as clean. What takes longer than the limits allow, two
+    /// seconds in all by default, is left undone: the next start recovers then. May be awaited on
+    /// any executor.
     pub async fn shutdown(self) -> ShutdownReport {
         let runtime = Arc::clone(&self.core.runtime);
         let (done, report) = tokio::sync::oneshot::channel();
@@ -139,14 +135,15 @@ impl RunningBroker {
     async fn end(self) -> ShutdownReport {
         self.stopper.finish();
         self.sockets.iter().for_each(|socket| socket.close());
-        let finished = runtime::timeout(FINISH_MAX, self.tasks.ended()).await;
+        let limits = self.core.limits();
+        let finished = runtime::timeout(limits.finish_timeout, self.tasks.ended()).await;
         self.stopper.abandon();
         let mut report = ShutdownReport {
             abandoned: finished.is_none(),
             ..Default::default()
         };
         // A change of the metadata may wait for a disk that does not answer, too.
-        match runtime::timeout(CLOSE_MAX, self.close()).await {
+        match runtime::timeout(limits.close_timeout, self.close()).await {
             Some(Some(CloseReport { clean, cause, .. })) => {
                 report.clean = clean;
                 report.cause = cause.map(|cause| cause.to_string());

@@ -75,6 +75,18 @@ impl ReadSide {
         }
     }
 
+    /// Whether bytes of the peer lie unread, where closing the stream would make it lose others.
+    pub(crate) fn has_more(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        match self {
+            Self::Tcp(half) => {
+                let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+                recv(half.as_ref(), &mut [0; 1], look).is_ok_and(|(_, bytes)| bytes > 0)
+            }
+            Self::Pipe(_) => false,
+        }
+    }
+
     /// Returns when the peer has closed its direction, whatever it sent before. Never on a pipe,
     /// whose peer is part of this process, nor on a machine that does not tell.
     pub(crate) async fn closed(&self) {

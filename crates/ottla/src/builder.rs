@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_broker::{
     AdvertiseSpec, BrokerOptions, InvalidSettings, ListenerSpec, Settings, Storage,
@@ -10,6 +11,10 @@ use ottla_log::vfs::Vfs;
 use ottla_log::{Clock, Entropy, FlushMode, SeededEntropy};
 
 use crate::Broker;
+
+/// How long the end of an embedded broker waits for its disk: nobody kills it meanwhile, and a
+/// stop that is not clean would surprise the next start.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Describes a broker; made by [`Broker::builder`].
 ///
@@ -159,6 +164,7 @@ impl BrokerBuilder {
         options.flush = self.flush.or(settings.flush).unwrap_or(options.flush);
         options.node_id = settings.node_id.unwrap_or(options.node_id);
         options.limits = settings.limits;
+        options.limits.close_timeout = CLOSE_TIMEOUT;
         options.config = settings.config;
         options.clock = self.clock.unwrap_or(options.clock);
         options.entropy = self.entropy.unwrap_or(options.entropy);

@@ -185,6 +185,11 @@ impl Frames {
         })
     }
 
+    /// Whether the peer has sent more than was taken.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.unread().is_empty() || self.read.has_more()
+    }
+
     /// Reads and drops what the peer sends, until it closes its direction or the time is over.
     ///
     /// A socket that is closed with bytes unread resets the connection, and then a peer that sends

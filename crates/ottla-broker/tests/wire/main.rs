@@ -6,6 +6,7 @@ mod client;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -216,13 +217,20 @@ fn a_restart_keeps_what_was_acknowledged() {
 #[test]
 fn what_took_effect_is_answered_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
-    let (broker, address) = client::broker_in(dir.path());
+    let mut options = BrokerOptions::new(Storage::Dir(dir.path().to_path_buf()));
+    // However slow this machine is.
+    options.limits.finish_timeout = Duration::from_secs(60);
+    options.limits.drain_timeout = Duration::from_secs(60);
+    options.limits.close_timeout = Duration::from_secs(60);
+    let (broker, address) = client::start_with(options);
     let mut client = Client::connect(address);
     let id = topic_id(&mut client, "busy");
     let mut writer = client.second_hand();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
     let writing = std::thread::spawn(move || {
-        // Until the broker is gone.
-        while writer.try_send(&produce(id, "busy", 9, -1, batch(&["x"])), 9) {}
+        let request = produce(id, "busy", 9, -1, batch(&["x"]));
+        while !is_over.load(Ordering::Relaxed) && writer.try_send(&request, 9) {}
     });
     let mut answered = 0;
     let mut answer = |client: &mut Client| {
@@ -237,6 +245,7 @@ fn what_took_effect_is_answered_before_the_end() {
     }
     let ending = std::thread::spawn(move || broker.shutdown_blocking());
     while answer(&mut client).is_some() {}
+    over.store(true, Ordering::Relaxed);
     drop(client);
     writing.join().unwrap();
     let report = ending.join().unwrap();
