@@ -297,6 +297,10 @@ impl Flusher for Rounds {
         let log = state.log_of(target);
         log.written_end = written.end;
         log.unnoted |= written.created;
+        match written.flush {
+            FlushMode::Sync => log.last_round = round,
+            FlushMode::Os => log.unjournaled += len,
+        }
         if log.cut_to.take().is_some() {
             log.settled += 1;
         }
@@ -310,9 +314,6 @@ impl Flusher for Rounds {
             }
         }
         if written.flush == FlushMode::Sync {
-            if let Some(log) = state.logs.get_mut(target.id()) {
-                log.last_round = round;
-            }
             self.push(state, Item::Bytes(Arc::clone(target), written));
         }
         // What was room taken is dirty now: who waits for room can make some.

@@ -1,7 +1,9 @@
 //! One round: what was gathered becomes durable, in the journal or in the files themselves.
 //!
 //! A log's part of the round that is large goes to its own files alone: written to the journal it
-//! would cost the device twice. Those are synced first, then the journal takes all the rest with
+//! would cost the device twice. So does that of a log which has bytes from before that no round was
+//! handed (`FlushMode::Os`, until a moment ago): in the journal it would lie behind a hole. Those
+//! are synced first, then the journal takes all the rest with
 //! one write and one sync. Where the journal has no room the rest goes the direct way too; where
 //! the journal failed in this very round, every log with data in it goes offline.
 
@@ -44,7 +46,7 @@ impl Rounds {
             round.answer_notes(&Err(cause));
             return round.outcome;
         }
-        round.drop_offline(&self.state.lock());
+        round.compare(&self.state.lock());
         let journal_exists = {
             let journal = self.journal.lock();
             round.has_journal = journal.failure().is_none();
@@ -64,11 +66,14 @@ impl Rounds {
         round.outcome
     }
 
-    /// Syncs the files of logs whose data is not worth a second writing.
+    /// Syncs the files of logs whose data is not worth a second writing, or of no use in the
+    /// journal.
     fn sync_direct(&self, round: &mut Round) {
-        let is_large = |part: &Part| !round.has_journal || part.bytes >= self.direct_bytes_min;
-        let large = round.parts.iter().filter(|(_, part)| is_large(part));
-        let ids: Vec<LogId> = large.map(|(id, _)| id.clone()).collect();
+        let is_direct = |part: &Part| {
+            !round.has_journal || part.bytes >= self.direct_bytes_min || part.is_behind_hole
+        };
+        let direct = round.parts.iter().filter(|(_, part)| is_direct(part));
+        let ids: Vec<LogId> = direct.map(|(id, _)| id.clone()).collect();
         self.sync_parts(round, &ids);
     }
 
@@ -263,6 +268,8 @@ struct Part {
     bytes: u64,
     end: Offset,
     created: bool,
+    /// The log has bytes before these that neither the journal nor a sync took.
+    is_behind_hole: bool,
     is_durable: bool,
     is_lost: bool,
 }
@@ -299,16 +306,24 @@ impl Round {
         part.add(written);
     }
 
-    /// Forgets data of logs that are offline: it cannot become durable any more.
-    fn drop_offline(&mut self, state: &State) {
-        let offline = |id: &LogId| state.logs.get(id)?.offline.clone();
+    /// Compares it with how the logs stand. Data of one that is offline cannot become durable any
+    /// more, and is forgotten.
+    fn compare(&mut self, state: &State) {
         let outcome = &mut self.outcome;
-        self.parts.retain(|id, _| match offline(id) {
-            Some(cause) => {
-                *outcome = Err(cause);
-                false
+        self.parts.retain(|id, part| {
+            let Some(log) = state.logs.get(id) else {
+                return true;
+            };
+            if let Some(cause) = &log.offline {
+                *outcome = Err(Arc::clone(cause));
+                return false;
             }
-            None => true,
+            if log.unjournaled > 0 {
+                part.is_behind_hole = true;
+                // The hole may hold the log's first bytes.
+                part.created |= log.unnoted;
+            }
+            true
         });
     }
 
@@ -356,6 +371,7 @@ impl Part {
             bytes: 0,
             end: Offset::ZERO,
             created: false,
+            is_behind_hole: false,
             is_durable: false,
             is_lost: false,
         }

@@ -83,6 +83,9 @@ pub(super) struct LogState {
     pub(super) live: [Option<u64>; 2],
     /// Whether an area holds data of the log that a replay would write, its files synced or not.
     pub(super) told: [bool; 2],
+    /// Of those, the ones that no round was handed: the journal has nothing of them, and what it
+    /// has behind them is of no use while the files lack them.
+    pub(super) unjournaled: u64,
     /// The last gathered round with something of the log.
     pub(super) last_round: u64,
     /// Holds data that no durable note tells of yet.
@@ -119,6 +122,7 @@ impl LogState {
             dirty_since: None,
             live: [None; 2],
             told: [false; 2],
+            unjournaled: 0,
             last_round: 0,
             unnoted: false,
             recovery_point: Offset::ZERO,
@@ -226,6 +230,7 @@ impl State {
         BeforeSync {
             next_sequence: self.next_sequence,
             dirty: log.dirty,
+            unjournaled: log.unjournaled,
             settled: log.settled,
             unnoted: log.unnoted,
         }
@@ -239,6 +244,7 @@ impl State {
         self.changed = true;
         self.dirty = self.dirty.saturating_sub(before.dirty.min(log.dirty));
         log.dirty = log.dirty.saturating_sub(before.dirty);
+        log.unjournaled = log.unjournaled.saturating_sub(before.unjournaled);
         log.dirty_since = None;
         log.replayed = None;
         for live in &mut log.live {
@@ -281,6 +287,7 @@ pub(super) struct BeforeSync {
     /// Every round with a lower number has its data in the files that are being synced.
     pub(super) next_sequence: u64,
     pub(super) dirty: u64,
+    pub(super) unjournaled: u64,
     pub(super) settled: u64,
     pub(super) unnoted: bool,
 }

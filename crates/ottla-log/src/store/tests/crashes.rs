@@ -229,6 +229,32 @@ fn the_operating_systems_durability() {
     crash(workload);
 }
 
+/// What the operating system still has alone lies before what a round makes durable.
+#[test]
+fn more_durability_from_one_append_to_the_next() {
+    let workload = |vfs: MemVfs, history: &mut History| -> Result<(), Failed> {
+        let mut run = Run::open(vfs, os(), history)?;
+        let a = run.log("a", 1)?;
+        run.written(a, 10)?;
+        run.switch(a, Some(FlushMode::Sync));
+        run.durably(a, 2, 10)?;
+        run.switch(a, None);
+        // The files of what comes next are synced, its data is in no journal.
+        run.written(a, 10)?;
+        run.maintain_late();
+        run.switch(a, Some(FlushMode::Sync));
+        run.durably(a, 1, 10)?;
+        run.switch(a, None);
+        for _ in 0..3 {
+            run.written(a, 1500)?;
+        }
+        run.switch(a, Some(FlushMode::Sync));
+        run.durably(a, 1, 10)?;
+        Ok(())
+    };
+    crash(workload);
+}
+
 #[test]
 fn a_crash_while_recovering_from_a_crash() {
     let workload = |vfs: MemVfs, history: &mut History| -> Result<(), Failed> {

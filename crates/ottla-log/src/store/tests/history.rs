@@ -31,6 +31,8 @@ struct Past {
     deletion: Deletion,
     /// Older records of a key may be gone.
     is_compacted: bool,
+    /// Its appends are durable when the operating system likes.
+    is_lazy: bool,
 }
 
 /// How many keys the records of a log have in turn.
@@ -43,6 +45,8 @@ struct Begun {
     key: u32,
     /// The offset it got, once it is known.
     offset: Option<i64>,
+    /// That the log published it as durable was no promise.
+    is_lazy: bool,
     /// It was said to be durable.
     promised: bool,
 }
@@ -112,6 +116,7 @@ impl<'h> Run<'h> {
                     gone_for_sure: 0,
                     deletion: Deletion::None,
                     is_compacted: false,
+                    is_lazy: false,
                 });
                 self.history.logs.len() - 1
             }
@@ -216,12 +221,22 @@ impl<'h> Run<'h> {
             text: text.clone(),
             key,
             offset: None,
+            is_lazy: past.is_lazy,
             promised: false,
         });
         let record = record(&text, len).with_key(key.to_be_bytes().to_vec());
         let appended = self.log_at(at).append(&[record], options)?;
         past_of(self.history, at).begun[index].offset = Some(appended.base_offset.get());
         Ok(index)
+    }
+
+    /// Has the appends from now on durable as `flush` says, or as the store's are.
+    pub(super) fn switch(&mut self, at: usize, flush: Option<FlushMode>) {
+        past_of(self.history, at).is_lazy = flush == Some(FlushMode::Os);
+        self.log_at(at).set_config(LogConfig {
+            flush,
+            ..log_options(None).config
+        });
     }
 
     pub(super) fn start(&self, at: usize) -> i64 {
@@ -235,7 +250,9 @@ impl<'h> Run<'h> {
     /// Notes what a reader could see as durable.
     pub(super) fn look(&mut self, at: usize) {
         let durable = self.log_at(at).ends().durable.get();
-        let below = |begun: &&mut Begun| begun.offset.is_some_and(|offset| offset < durable);
+        let below = |begun: &&mut Begun| {
+            !begun.is_lazy && begun.offset.is_some_and(|offset| offset < durable)
+        };
         for begun in past_of(self.history, at).begun.iter_mut().filter(below) {
             begun.promised = true;
         }

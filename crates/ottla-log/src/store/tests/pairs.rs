@@ -8,6 +8,7 @@
 
 use super::history::{Failed, History, Run, check};
 use super::kit::small;
+use crate::FlushMode;
 use crate::vfs::{CrashPoints, Fault, FaultPoints, MemVfs, Vfs};
 
 /// Something that writes.
@@ -17,6 +18,8 @@ enum Step {
     Roll,
     /// An append that is synced in its own file, past the journal.
     Direct,
+    /// An append that no round takes: for a moment the log is durable as the system likes.
+    Unsynced,
     Truncate,
     /// A truncation into segments that have ended, which may be sealed.
     CutBack,
@@ -33,10 +36,11 @@ enum Step {
     Kill,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step::Append,
     Step::Roll,
     Step::Direct,
+    Step::Unsynced,
     Step::Truncate,
     Step::CutBack,
     Step::DeleteRecords,
@@ -83,6 +87,11 @@ impl<'h, V: Vfs + Clone + 'static> Stage<'h, V> {
                     run.written(a, 2500)?;
                 }
                 run.flush()?;
+            }
+            Step::Unsynced => {
+                run.switch(a, Some(FlushMode::Os));
+                run.written(a, 10)?;
+                run.switch(a, None);
             }
             Step::Truncate => {
                 let end = run.end(a);
