@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::Offset;
 
 /// The disk failed, or what it holds is not what was written.
@@ -19,6 +21,15 @@ pub enum StorageError {
     #[error("no space left to {doing} {path:?}; free space and try again")]
     NoSpace {
         /// What was being done, as in "append to".
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+    },
+    /// The process or the machine has as many files open as it may. Nothing was done; it works
+    /// again once some are closed.
+    #[error("too many open files to {doing} {path:?}; raise the limit (ulimit -n) or close some")]
+    TooManyFiles {
+        /// What was being done, as in "open".
         doing: &'static str,
         /// To which file.
         path: PathBuf,
@@ -69,6 +80,10 @@ impl StorageError {
     #[must_use]
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
+        // No kind of error tells these.
+        if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(&source) {
+            return Self::TooManyFiles { doing, path };
+        }
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::NoSpace { doing, path }
@@ -84,6 +99,6 @@ impl StorageError {
     /// Whether the same call may succeed later in this process.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
-        matches!(self, Self::NoSpace { .. })
+        matches!(self, Self::NoSpace { .. } | Self::TooManyFiles { .. })
     }
 }

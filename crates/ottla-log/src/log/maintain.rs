@@ -80,7 +80,7 @@ impl LogCore {
             .and_then(|()| self.sync_names())
         {
             // A full device gets space by this very removal.
-            Err(StorageError::NoSpace { .. }) => {}
+            Err(cause) if cause.is_recoverable() => {}
             written => written?,
         }
         let delay = appender.config.file_delete_delay.as_millis();

@@ -65,8 +65,9 @@ impl LogCore {
             way.sync(|| segment.sync())?;
         }
         match self.write_derived(way) {
-            // It can be made anew from the segments, and is written when there is space again.
-            Err(StorageError::NoSpace { .. }) if self.health.gone().is_none() => {}
+            // It can be made anew from the segments, and is written when there is space again, or
+            // a file may be opened.
+            Err(cause) if cause.is_recoverable() && self.health.gone().is_none() => {}
             written => written?,
         }
         way.sync(|| self.sync_names())?;

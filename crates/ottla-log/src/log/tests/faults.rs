@@ -159,11 +159,11 @@ fn too_many_open_files_pass() {
     faulty.inject(Rule::new(Fault::TooManyOpen).on(Operation::Open).from(0));
     assert!(matches!(
         log.read(Offset::ZERO, 1, Bound::Durable),
-        Err(ReadError::Storage(StorageError::Io { .. }))
+        Err(ReadError::Storage(StorageError::TooManyFiles { .. }))
     ));
     assert!(matches!(
         append(&log, "two"),
-        Err(AppendError::Storage(StorageError::Io { .. }))
+        Err(AppendError::Storage(StorageError::TooManyFiles { .. }))
     ));
     faulty.heal();
     append(&log, "two").unwrap();

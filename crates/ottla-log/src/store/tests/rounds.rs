@@ -239,6 +239,31 @@ fn a_full_device_refuses_and_goes_on_when_there_is_space() {
 }
 
 #[test]
+fn too_many_open_files_put_off_what_can_be_made_anew() {
+    let (mem, vfs, store) = faulty(small());
+    let a = log(&store, "a");
+    // Two segments have ended.
+    for _ in 0..7 {
+        a.append(&[record("x", 1500)], AppendOptions::default())
+            .unwrap();
+    }
+    let is_index = |path: &String| path.contains("/a-0/") && path.ends_with(".index");
+    let indexes = || super::kit::image(&mem).into_keys().filter(is_index).count();
+    vfs.inject(Rule::new(Fault::TooManyOpen).at("*/a-0/*.tmp"));
+    store.maintain(Timestamp::new(0));
+    store.maintain(Timestamp::new(60_000));
+    assert!(vfs.calls().iter().any(|call| call.fault.is_some()));
+    assert_eq!(indexes(), 0);
+    append(&a, "goes on").unwrap();
+    vfs.heal();
+    store.maintain(Timestamp::new(120_000));
+    store.maintain(Timestamp::new(180_000));
+    assert!(indexes() > 0);
+    append(&a, "and on").unwrap();
+    assert!(store.close().clean);
+}
+
+#[test]
 fn opening_a_log_of_a_closed_store_is_refused() {
     let (_, _, store) = faulty(small());
     assert!(store.close().clean);
