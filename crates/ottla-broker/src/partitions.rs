@@ -6,6 +6,7 @@
 //! and is opened at once. Logs whose tails a crash left unchecked are opened in the background, and
 //! sooner where a request wants one.
 
+pub(crate) mod left_over;
 mod openers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -307,7 +308,7 @@ impl Partitions {
     fn undo(&self, log: &Log) -> OpenPartitionError {
         let id = log.id().clone();
         if let Err(error) = runtime::block_in_place(|| self.store.delete_open(log)) {
-            tracing::error!(%id, %error, "the log of a deleted topic could not be deleted");
+            tracing::error!(%id, %error, "the log of a deleted topic is not deleted yet");
         }
         OpenPartitionError::Deleted { id }
     }
@@ -340,18 +341,23 @@ impl Partitions {
         for topic in &delta.removed {
             for (number, _) in topic.partitions.iter() {
                 self.close(topic.id, *number);
-                let id = LogId::new(topic.name.clone(), *number);
-                self.unopened.lock().remove(&id);
-                logs.push(id);
+                logs.push(LogId::new(topic.name.clone(), *number));
             }
         }
         if logs.is_empty() {
             return;
         }
-        // Renames directories: not for a worker to wait for.
-        let deleted = runtime::block_in_place(|| self.store.delete_all(&logs));
-        if let Err(error) = deleted {
-            tracing::error!(%error, "the logs of a deleted topic could not be deleted");
+        // Renames directories: not for a worker to wait for. A log that is being opened would keep
+        // all changes of the metadata waiting: who opens it finds its topic gone, and deletes it.
+        let deleted = runtime::block_in_place(|| self.store.delete_soon(&logs));
+        let opening = deleted.unwrap_or_else(|error| {
+            tracing::error!(%error, "the logs of a deleted topic are not deleted yet");
+            logs.clone()
+        });
+        // A new log of such a name is opened where it may wait for the old one.
+        let mut unopened = self.unopened.lock();
+        for id in logs.iter().filter(|id| !opening.contains(id)) {
+            unopened.remove(id);
         }
     }
 

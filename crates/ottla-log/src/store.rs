@@ -17,6 +17,7 @@ mod format_file;
 pub(crate) mod fuzz;
 mod has_data;
 mod journal;
+mod maintaining;
 mod names;
 mod opening;
 mod options;
@@ -62,9 +63,6 @@ use scrub::Scrub;
 /// Longest `partition.metadata` that is read.
 const METADATA_BYTES_MAX: usize = 4096;
 
-/// How often files that nobody uses are closed.
-const SWEEP_INTERVAL_MS: i64 = 60_000;
-
 /// One data directory and the logs in it. A clone is another handle to the same; the directory is
 /// given back when the last handle and the last [`Log`] of it are dropped, or by
 /// [`Store::close`].
@@ -101,6 +99,8 @@ struct Inner {
     found: Mutex<BTreeMap<LogId, Found>>,
     /// Directories of deleted logs, to be removed.
     deleted: Mutex<Vec<String>>,
+    /// Logs whose deletion was begun and is not done, with their topics where those are known.
+    owed: Mutex<BTreeMap<LogId, Option<TopicId>>>,
     report: Mutex<RecoveryReport>,
     open_files_max: NonZeroUsize,
     scrub: Mutex<Scrub>,
@@ -183,8 +183,8 @@ impl Store {
     /// renamed, and removed by [`Store::maintain`].
     ///
     /// # Errors
-    /// [`LogError`]; the log refuses everything all the same, and the deletion may be asked for
-    /// again.
+    /// [`LogError`]; the log refuses everything all the same, and its deletion is owed: it is done
+    /// by [`Store::maintain`], or before a log of that name is opened.
     pub fn delete(&self, id: &LogId) -> Result<(), LogError> {
         self.inner.delete(std::slice::from_ref(id))
     }
@@ -195,6 +195,27 @@ impl Store {
     /// As [`Store::delete`].
     pub fn delete_all(&self, ids: &[LogId]) -> Result<(), LogError> {
         self.inner.delete(ids)
+    }
+
+    /// As [`Store::delete_all`], and does not wait for a log that is just being opened, which may
+    /// take long: its deletion is owed, and done by [`Store::delete_open`] of what was opened, by
+    /// [`Store::maintain`], or before a log of that name is opened, which waits for the opening.
+    /// Answers which logs those are.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete_soon(&self, ids: &[LogId]) -> Result<Vec<LogId>, LogError> {
+        self.inner.delete_soon(ids)
+    }
+
+    /// Sets the directories of logs aside that belong to no topic, under names that end with
+    /// `-stray`, as Kafka does: nothing of them is removed, and their names are free. Of logs that
+    /// are open nothing is done.
+    ///
+    /// # Errors
+    /// The disk's failure; those before it are set aside.
+    pub fn set_aside(&self, ids: &[LogId]) -> Result<(), LogError> {
+        self.inner.set_aside(ids)
     }
 
     /// Deletes the log that `log` is a handle to. Does nothing where it is gone already, also where
@@ -421,6 +442,7 @@ impl Inner {
             logs: Mutex::default(),
             found: Mutex::new(parts.known.into_iter().map(found).collect()),
             deleted: Mutex::new(parts.deleted),
+            owed: Mutex::default(),
             report: Mutex::new(parts.report),
             open_files_max,
             scrub: Mutex::new(scrub),
@@ -436,6 +458,7 @@ impl Inner {
         }
         let slot = self.slot(id);
         let mut slot = slot.lock();
+        self.delete_if_owed(id, &mut slot)?;
         if let Some(core) = &*slot {
             return match options.topic_id {
                 Some(asked) if asked != core.topic_id() => Err(LogError::OtherTopic {
@@ -516,33 +539,6 @@ impl Inner {
             pending: !self.was_clean,
         };
         found.into_iter().map(log).collect()
-    }
-
-    fn maintain(&self, now: Timestamp) -> Maintenance {
-        let life = self.life.read();
-        if matches!(*life, Life::Closed(_)) {
-            return Maintenance::default();
-        }
-        let handles = &self.shared.handles;
-        let too_many_open = handles.len() > self.open_files_max.get();
-        let step = self.rounds.background(now, too_many_open);
-        let removed = self.remove_one_deleted();
-        self.sweep(now);
-        Maintenance {
-            more: step.more || removed,
-            next: step.next,
-        }
-    }
-
-    /// Closes files that nobody used for a while.
-    fn sweep(&self, now: Timestamp) {
-        let mut swept = self.swept.lock();
-        let due = swept.get().saturating_add(SWEEP_INTERVAL_MS);
-        // A clock that was set back counts from where it is now.
-        if due <= now.get() || *swept > now {
-            *swept = now;
-            self.shared.handles.sweep();
-        }
     }
 
     /// The open logs, by id.

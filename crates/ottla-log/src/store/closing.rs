@@ -49,6 +49,10 @@ impl Inner {
 
     fn close_logs(&self) -> CloseReport {
         let mut report = CloseReport::default();
+        let is_owed = self.delete_owed().unwrap_or_else(|cause| {
+            report.cause = Some(cause);
+            true
+        });
         // Each log says itself what could not be flushed.
         let _ = self.rounds.wait(self.rounds.round());
         let (checkpoints, left) = self.close_each(&mut report);
@@ -60,7 +64,7 @@ impl Inner {
         if !self.was_clean {
             report.pending = self.found.lock().keys().cloned().collect();
         }
-        let may_be_clean = report.pending.is_empty();
+        let may_be_clean = report.pending.is_empty() && !is_owed;
         match self.rounds.finish(&checkpoints, may_be_clean, &left) {
             Ok(clean) => report.clean = clean,
             Err(cause) => report.cause = Some(cause),

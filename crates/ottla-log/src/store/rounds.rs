@@ -234,7 +234,12 @@ impl Rounds {
         Ok(())
     }
 
-    /// Signals that directories wait to be removed.
+    /// To be called before anything is changed that the clean mark speaks for.
+    pub(super) fn begin_change(&self) -> Result<(), Arc<StorageError>> {
+        self.marker.remove(&*self.vfs)
+    }
+
+    /// Signals that directories wait to be removed, or logs to be deleted.
     pub(super) fn deleted_some(&self) {
         let state = self.state.lock();
         self.signal(state, DELETED);

@@ -2,6 +2,7 @@
 
 mod basics;
 mod crashes;
+mod deleting;
 mod faults;
 mod history;
 mod journal;

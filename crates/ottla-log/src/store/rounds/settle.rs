@@ -83,7 +83,8 @@ impl Rounds {
     }
 
     /// Makes it durable that logs are deleted. Nobody touches their files once this returned `Ok`:
-    /// they may be renamed, and then [`Rounds::forget`] is called.
+    /// they may be renamed, and then [`Rounds::forget`] is called. After an error the same may be
+    /// asked for again.
     pub(in super::super) fn delete(&self, logs: &[(LogId, TopicId)]) -> Outcome {
         self.marker.remove(&*self.vfs)?;
         let mut running = Vec::new();
@@ -108,6 +109,22 @@ impl Rounds {
         for syncing in running {
             drop(syncing.lock());
         }
+        let noted = self.note_deleted(logs);
+        if noted.is_err() {
+            // Nobody syncs their files any more: the journal must not keep its areas, nor itself
+            // where it failed, for what is to go. The next attempt may need them.
+            let mut state = self.state.lock();
+            for (id, _) in logs {
+                if let Some(log) = state.logs.get_mut(id) {
+                    log.live = [None; 2];
+                    log.replayed = None;
+                }
+            }
+        }
+        noted
+    }
+
+    fn note_deleted(&self, logs: &[(LogId, TopicId)]) -> Outcome {
         if !self.journal.lock().exists() {
             return self.checkpoint().map_err(Arc::new);
         }
