@@ -8,12 +8,15 @@ mod log;
 mod signal;
 mod snapshots;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use ottla_log::vfs::Vfs;
-use ottla_log::{FlushMode, LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp};
+use ottla_log::{
+    FlushMode, LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp, TopicId,
+};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::controller::{ApiError, Controller, Decision};
@@ -111,6 +114,7 @@ type OnFailure = Box<dyn Fn(&MetadataError) + Send + Sync>;
 pub(crate) struct Metadata {
     runtime: Arc<Runtime>,
     state: Arc<State>,
+    removed: BTreeSet<TopicId>,
 }
 
 struct State {
@@ -147,8 +151,10 @@ impl Metadata {
         let between = between
             .and_then(|n| u64::try_from(n).ok())
             .unwrap_or(u64::MAX);
-        let (log, image) = MetadataLog::open(store, vfs, between, flush)?;
-        Ok(Self::with(runtime, timer, node, at_start, image, Some(log)))
+        let (mut log, image) = MetadataLog::open(store, vfs, between, flush)?;
+        let removed = log.take_removed();
+        let opened = Self::with(runtime, timer, node, at_start, image, Some(log));
+        Ok(Self { removed, ..opened })
     }
 
     /// Metadata that stands at `image` and refuses every change: for tests of handlers.
@@ -188,12 +194,19 @@ impl Metadata {
         Self {
             runtime: Arc::clone(runtime),
             state: Arc::new(state),
+            removed: BTreeSet::new(),
         }
     }
 
     /// The newest committed image.
     pub(crate) fn image(&self) -> Arc<Image> {
         self.state.image.load_full()
+    }
+
+    /// Topics that were removed before this start, as far as the metadata log reaches back: what
+    /// is still there of them is left over.
+    pub(crate) const fn removed_before(&self) -> &BTreeSet<TopicId> {
+        &self.removed
     }
 
     /// Where the newest committed image always is.

@@ -26,7 +26,7 @@ use crate::log_gate::LogGate;
 use crate::maintenance;
 use crate::metadata::{Metadata, MetadataError};
 use crate::options::{BrokerOptions, Storage};
-use crate::partitions::Partitions;
+use crate::partitions::{Partitions, left_over};
 use crate::running::RunningBroker;
 use crate::runtime::Runtime;
 use crate::session::{Principal, Session};
@@ -96,6 +96,7 @@ fn open(
     };
     let metadata = Metadata::open(&store, &vfs, runtime, timer, node, &options.config, flush);
     let metadata = metadata.inspect_err(|_| store.abandon())?;
+    left_over::clear(&store, &metadata.image(), metadata.removed_before());
     Ok(Opened {
         listeners,
         store,

@@ -1,5 +1,6 @@
 //! The log `__cluster_metadata-0`: the applied output of the metadata quorum.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_log::vfs::Vfs;
@@ -33,6 +34,8 @@ pub(super) struct MetadataLog {
     bytes_between: u64,
     /// The bytes of records since the last snapshot.
     bytes_since: u64,
+    /// The topics of which the log said at open, behind the snapshot, that they were removed.
+    removed: BTreeSet<TopicId>,
 }
 
 impl MetadataLog {
@@ -63,7 +66,11 @@ impl MetadataLog {
                 log: start.get(),
             });
         }
-        let (image, bytes_since) = replay(&log, image)?;
+        let Replayed {
+            image,
+            bytes: bytes_since,
+            removed,
+        } = replay(&log, image)?;
         // Each start is a new term of this node's.
         let leader_epoch = LeaderEpoch::new(log.latest_epoch().map_or(0, LeaderEpoch::get) + 1);
         let signal = DurableSignal::of(&log);
@@ -74,12 +81,17 @@ impl MetadataLog {
             snapshots,
             bytes_between,
             bytes_since,
+            removed,
         };
         Ok((opened, image))
     }
 
     pub(super) const fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
+    }
+
+    pub(super) fn take_removed(&mut self) -> BTreeSet<TopicId> {
+        std::mem::take(&mut self.removed)
     }
 
     /// Writes a snapshot of `image` where enough has changed since the last one, and lets the log
@@ -159,10 +171,20 @@ impl MetadataLog {
     }
 }
 
-/// The image after every record of `log` that it does not have yet, and how many bytes those are.
-fn replay(log: &Log, mut image: Image) -> Result<(Image, u64), MetadataError> {
+/// What came of a replay.
+struct Replayed {
+    image: Image,
+    /// How many bytes the records are.
+    bytes: u64,
+    /// The topics that they remove.
+    removed: BTreeSet<TopicId>,
+}
+
+/// Replays onto `image` every record of `log` that it does not have yet.
+fn replay(log: &Log, mut image: Image) -> Result<Replayed, MetadataError> {
     let mut pending: Vec<MetadataRecord> = Vec::new();
     let mut bytes = 0;
+    let mut removed = BTreeSet::new();
     for record in log.records(image.end()) {
         let record: OwnedRecord = record.map_err(|e| MetadataError::Read(Arc::new(e)))?;
         let value = record.value.unwrap_or_default();
@@ -171,11 +193,18 @@ fn replay(log: &Log, mut image: Image) -> Result<(Image, u64), MetadataError> {
             offset: record.offset.get(),
             why: e.to_string(),
         })?;
+        if let MetadataRecord::RemoveTopic(topic) = &decoded {
+            removed.insert(topic.topic_id);
+        }
         pending.push(decoded);
         if pending.len() == REPLAY_RECORDS {
             image = image.replay(image.end(), &pending)?;
             pending.clear();
         }
     }
-    Ok((image.replay(image.end(), &pending)?, bytes))
+    Ok(Replayed {
+        image: image.replay(image.end(), &pending)?,
+        bytes,
+        removed,
+    })
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ottla_log::vfs::{CrashPlan, MemVfs, Vfs};
-use ottla_log::{FlushMode, Offset, OsEntropy, Store, StoreOptions, SystemClock, Timestamp, World};
-use ottla_partition::metadata::MetadataRecord;
+use ottla_log::{
+    AppendOptions, FlushMode, Offset, OsEntropy, Store, StoreOptions, SystemClock, Timestamp, World,
+};
 use ottla_partition::metadata::controller::{CreateTopics, NewTopic};
 use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
+use ottla_partition::metadata::{MetadataRecord, RemoveTopicRecord};
 
 use super::log::MetadataLog;
 
@@ -117,41 +119,112 @@ fn survives_a_power_cut(flush: FlushMode) {
     assert!(broker.shutdown_blocking().clean);
 }
 
+/// The store on `vfs`, without a broker.
+fn store(vfs: &Arc<MemVfs>) -> Store {
+    let world = World {
+        vfs: Arc::<MemVfs>::clone(vfs),
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(OsEntropy),
+    };
+    let opened = Store::open_in(world, DIR, StoreOptions::default());
+    opened.unwrap().store
+}
+
+/// The store and the metadata log in it, and where that ends.
+fn opened(vfs: &Arc<MemVfs>) -> (Store, MetadataLog, Offset) {
+    let store = store(vfs);
+    let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
+    let (log, image) = MetadataLog::open(&store, &vfs, u64::MAX, None).unwrap();
+    (store, log, image.end())
+}
+
+fn propose_records(
+    store: &Store,
+    log: &mut MetadataLog,
+    base: Offset,
+    records: &[MetadataRecord],
+) -> Result<Offset, ProposeError> {
+    let proposal = Proposal {
+        base,
+        records,
+        now: Timestamp::new(0),
+    };
+    let mut proposing = Box::pin(log.propose(proposal));
+    let mut context = Context::from_waker(Waker::noop());
+    // Without a flusher nothing is durable before it is asked for.
+    match proposing.as_mut().poll(&mut context) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => {
+            store.flush().unwrap();
+            match proposing.as_mut().poll(&mut context) {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => panic!("it is durable, and nobody is told"),
+            }
+        }
+    }
+}
+
+fn open_partition(broker: &RunningBroker, name: &str) -> Arc<crate::partition::Partition> {
+    let topic = Arc::clone(broker.core.metadata().image().topic(name).unwrap());
+    let core = Arc::clone(&broker.core);
+    let opening = async move { core.open_partition(&topic, 0).await };
+    broker.core.runtime().block_on(opening).unwrap().unwrap()
+}
+
+/// The directories of logs, without those that wait to be removed.
+fn dirs(vfs: &MemVfs) -> Vec<String> {
+    let entries = vfs.list(&Path::new(DIR).join("kafka")).unwrap();
+    let dirs = entries.into_iter().filter(|entry| entry.is_dir);
+    dirs.map(|entry| entry.name)
+        .filter(|name| !name.ends_with("-delete"))
+        .collect()
+}
+
+#[test]
+fn a_crash_inside_a_deletion_leaves_no_log() {
+    let vfs = Arc::new(MemVfs::new());
+    let broker = start(&vfs, 1 << 40);
+    for name in ["gone", "kept"] {
+        create(&broker, name);
+        let log = open_partition(&broker, name).log().clone();
+        let record = ottla_log::Record::new("value");
+        log.append(&[record], AppendOptions::default()).unwrap();
+    }
+    let topic_id = broker.core.metadata().image().topic("gone").unwrap().id;
+    assert!(broker.shutdown_blocking().clean);
+    // The removal is durable, and then the node is gone; and a log came from elsewhere.
+    let (opened_store, mut log, end) = opened(&vfs);
+    let remove = MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id });
+    propose_records(&opened_store, &mut log, end, &[remove]).unwrap();
+    let stray = opened_store.log("elsewhere", ottla_log::LogOptions::default());
+    let record = ottla_log::Record::new("needed");
+    stray
+        .unwrap()
+        .append(&[record], AppendOptions::default())
+        .unwrap();
+    drop((log, opened_store));
+
+    let broker = start(&vfs, 1 << 40);
+    assert_eq!(topics(&broker), ["kept"]);
+    open_partition(&broker, "kept");
+    let names = dirs(&vfs);
+    let (aside, others): (Vec<_>, Vec<_>) = names.iter().partition(|n| n.ends_with("-stray"));
+    assert_eq!(others, ["__cluster_metadata-0", "kept-0"]);
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(aside[0].starts_with("elsewhere-0."), "{aside:?}");
+    create(&broker, "gone");
+    let again = open_partition(&broker, "gone");
+    assert_eq!(again.log().ends().end, Offset::ZERO);
+    assert!(broker.shutdown_blocking().clean, "no log is left unopened");
+    assert_eq!(dirs(&vfs).len(), 3, "nothing else is set aside");
+}
+
 #[test]
 fn a_batch_is_committed_whole_and_in_its_place_only() {
     let vfs = Arc::new(MemVfs::new());
-    let record = MetadataRecord::NoOp;
-    let options = StoreOptions::default();
-    let opened = |vfs: &Arc<MemVfs>| {
-        let world = World {
-            vfs: Arc::<MemVfs>::clone(vfs),
-            clock: Arc::new(SystemClock::new()),
-            entropy: Arc::new(OsEntropy),
-        };
-        let store = Store::open_in(world, DIR, options.clone()).unwrap().store;
-        let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
-        let (log, image) = MetadataLog::open(&store, &vfs, u64::MAX, None).unwrap();
-        (store, log, image.end())
-    };
+    let records = [MetadataRecord::NoOp, MetadataRecord::NoOp];
     let propose = |store: &Store, log: &mut MetadataLog, base: i64| {
-        let proposal = Proposal {
-            base: Offset::new(base),
-            records: &[record.clone(), record.clone()],
-            now: Timestamp::new(0),
-        };
-        let mut proposing = Box::pin(log.propose(proposal));
-        let mut context = Context::from_waker(Waker::noop());
-        // Without a flusher nothing is durable before it is asked for.
-        match proposing.as_mut().poll(&mut context) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => {
-                store.flush().unwrap();
-                match proposing.as_mut().poll(&mut context) {
-                    Poll::Ready(outcome) => outcome,
-                    Poll::Pending => panic!("it is durable, and nobody is told"),
-                }
-            }
-        }
+        propose_records(store, log, Offset::new(base), &records)
     };
     let (store, mut log, end) = opened(&vfs);
     assert_eq!(end, Offset::ZERO);
