@@ -6,14 +6,18 @@
 //!
 //! Many half-received requests could fill the budget while each waits for the rest of itself. So
 //! that one of them always gets on, the first in the queue is granted an overdraft when nobody
-//! else has one, and keeps it until its charge is dropped or shrinks back into the budget. What is
-//! held is thereby at most the budget and one largest request with what answering it takes, plus
-//! ranges of a batch's file that turn out to be needed whole ([`Charge::force`]).
+//! else has one. It belongs to the [`Account`] of a connection: one request has several charges,
+//! an answer waits for the answers before it, and none of them may wait for what another one of
+//! them has. A request that is not begun yet waits for its turn all the same, so that the
+//! overdraft comes back once the connection has done with what it had in hand. What is held is
+//! thereby at most the budget and what one connection may have in hand, plus ranges of a batch's
+//! file that turn out to be needed whole ([`Charge::force`]).
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -31,7 +35,7 @@ pub(crate) struct Budget {
 #[derive(Debug, Default)]
 struct State {
     used: u64,
-    /// Whether some charge has the overdraft.
+    /// Whether some account has the overdraft.
     overdrawn: bool,
     queue: VecDeque<Waiter>,
     next_ticket: u64,
@@ -40,15 +44,46 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     ticket: u64,
+    account: Arc<Account>,
     bytes: u64,
-    granted: Option<Grant>,
+    /// Whether it is for something that has begun: what the account's overdraft may be used for.
+    begun: bool,
+    granted: bool,
     waker: Option<Waker>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Grant {
-    Within,
-    Overdraft,
+/// What one connection holds of a [`Budget`], by all its charges together.
+#[derive(Debug)]
+pub(crate) struct Account {
+    budget: Arc<Budget>,
+    /// Bytes of charges that are not parked. Like `overdraft` changed under the budget's lock only.
+    held: AtomicU64,
+    overdraft: AtomicBool,
+}
+
+impl Account {
+    /// What this is an account of.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// A charge of nothing yet, for the next request.
+    pub(crate) fn charge(self: &Arc<Self>) -> Charge {
+        Charge {
+            account: Arc::clone(self),
+            bytes: 0,
+            begun: false,
+            parked: false,
+        }
+    }
+
+    fn is_overdrawn(&self) -> bool {
+        self.overdraft.load(Relaxed)
+    }
+
+    fn hold(&self, bytes: u64) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
 }
 
 impl Budget {
@@ -70,7 +105,7 @@ impl Budget {
     /// Whether somebody waits for bytes.
     pub(crate) fn is_pressed(&self) -> bool {
         let state = self.state.lock();
-        state.queue.iter().any(|waiter| waiter.granted.is_none())
+        state.queue.iter().any(|waiter| !waiter.granted)
     }
 
     /// Returns when somebody waits for bytes.
@@ -84,77 +119,90 @@ impl Budget {
         }
     }
 
-    /// A charge of nothing yet.
-    pub(crate) fn charge(self: &Arc<Self>) -> Charge {
-        Charge {
+    /// An account for one connection.
+    pub(crate) fn account(self: &Arc<Self>) -> Arc<Account> {
+        Arc::new(Account {
             budget: Arc::clone(self),
-            bytes: 0,
-            overdraft: false,
-        }
+            held: AtomicU64::new(0),
+            overdraft: AtomicBool::new(false),
+        })
+    }
+
+    /// The only charge of an account.
+    #[cfg(test)]
+    pub(crate) fn charge(self: &Arc<Self>) -> Charge {
+        self.account().charge()
     }
 
     fn fits(&self, state: &State, bytes: u64) -> bool {
         state.used.saturating_add(bytes) <= self.total
     }
 
-    /// Grants what can be granted, in the order of asking.
+    /// Grants what can be granted: in the order of asking, but to who has the overdraft at once.
     fn settle(&self, state: &mut State) {
-        for index in 0..state.queue.len() {
-            let Some(waiter) = state.queue.get(index) else {
-                return;
-            };
-            if waiter.granted.is_some() {
-                continue;
-            }
-            let bytes = waiter.bytes;
-            let grant = if self.fits(state, bytes) {
-                Grant::Within
-            } else if !state.overdrawn {
-                Grant::Overdraft
-            } else {
-                return;
-            };
-            state.used = state.used.saturating_add(bytes);
-            state.overdrawn |= grant == Grant::Overdraft;
-            if let Some(waiter) = state.queue.get_mut(index) {
-                waiter.granted = Some(grant);
-                if let Some(waker) = waiter.waker.take() {
-                    waker.wake();
+        let mut turn_is_taken = false;
+        for waiter in state.queue.iter_mut().filter(|waiter| !waiter.granted) {
+            let account = &waiter.account;
+            if !(waiter.begun && account.is_overdrawn()) {
+                if turn_is_taken {
+                    continue;
                 }
+                if state.used.saturating_add(waiter.bytes) > self.total {
+                    if state.overdrawn {
+                        turn_is_taken = true;
+                        continue;
+                    }
+                    state.overdrawn = true;
+                    account.overdraft.store(true, Relaxed);
+                }
+            }
+            state.used = state.used.saturating_add(waiter.bytes);
+            account.hold(waiter.bytes);
+            waiter.granted = true;
+            if let Some(waker) = waiter.waker.take() {
+                waker.wake();
             }
         }
     }
 
-    /// Takes back `bytes` of a charge; `overdraft` says whether this has the overdraft, and is
-    /// false afterwards where all of the charge comes back or the budget is in order again.
-    fn release(&self, bytes: u64, overdraft: &mut bool, all: bool) {
-        if bytes == 0 && !*overdraft {
-            return;
-        }
-        let mut state = self.state.lock();
+    /// Takes back `bytes`, of which the account held `counted`.
+    fn take_back(&self, state: &mut State, account: &Account, bytes: u64, counted: u64) {
         assert!(
             state.used >= bytes,
             "{bytes} bytes returned of {} held",
             state.used
         );
         state.used -= bytes;
-        if *overdraft && (all || state.used <= self.total) {
+        let held = account.held.fetch_sub(counted, Relaxed) - counted;
+        if account.is_overdrawn() && (held == 0 || state.used <= self.total) {
+            account.overdraft.store(false, Relaxed);
             state.overdrawn = false;
-            *overdraft = false;
         }
-        self.settle(&mut state);
+        self.settle(state);
     }
 }
 
 /// Bytes held of a [`Budget`]; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
-    budget: Arc<Budget>,
+    account: Arc<Account>,
     bytes: u64,
-    overdraft: bool,
+    /// Whether what it is for has begun: it was granted something.
+    begun: bool,
+    parked: bool,
 }
 
 impl Charge {
+    /// A charge of nothing yet, for the same request.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            account: Arc::clone(&self.account),
+            bytes: 0,
+            begun: self.begun,
+            parked: false,
+        }
+    }
+
     /// How many bytes this charge holds.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
@@ -163,29 +211,37 @@ impl Charge {
     /// Takes `bytes` more if they are free now and nobody waits for them.
     #[must_use]
     pub(crate) fn try_grow(&mut self, bytes: u64) -> bool {
-        let mut state = self.budget.state.lock();
-        let free = state.queue.is_empty() && self.budget.fits(&state, bytes);
-        if free || self.overdraft {
+        let budget = &self.account.budget;
+        let mut state = budget.state.lock();
+        let is_free = state.queue.is_empty() && budget.fits(&state, bytes);
+        let is_granted = is_free || self.begun && self.account.is_overdrawn();
+        if is_granted {
             state.used = state.used.saturating_add(bytes);
+            self.account.hold(self.counted(bytes));
+            drop(state);
             self.bytes += bytes;
+            self.begun = true;
         }
-        free || self.overdraft
+        is_granted
     }
 
     /// Takes `bytes` more, and waits for them in the order of asking.
     pub(crate) async fn grow(&mut self, bytes: u64) {
+        self.resume();
         if self.try_grow(bytes) {
             return;
         }
-        let grant = Granted::queue(&self.budget, bytes).await;
+        Granted::queue(&self.account, bytes, self.begun).await;
         self.bytes += bytes;
-        self.overdraft |= grant == Grant::Overdraft;
+        self.begun = true;
     }
 
     /// Takes `bytes` more whether they are free or not: they exist already.
     pub(crate) fn force(&mut self, bytes: u64) {
-        let mut state = self.budget.state.lock();
+        let mut state = self.account.budget.state.lock();
         state.used = state.used.saturating_add(bytes);
+        self.account.hold(self.counted(bytes));
+        drop(state);
         self.bytes += bytes;
     }
 
@@ -201,18 +257,49 @@ impl Charge {
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         let freed = self.bytes.saturating_sub(bytes);
         self.bytes -= freed;
-        self.budget.release(freed, &mut self.overdraft, false);
+        self.give_back(freed, self.counted(freed));
     }
 
     /// Waits until the budget is not spent, and takes nothing.
     pub(crate) async fn room(&mut self) {
         self.grow(0).await;
     }
+
+    /// From now on this waits for other peers, who may wait for the budget: it keeps the overdraft
+    /// from nobody, until it grows again or is resumed.
+    pub(crate) fn park(&mut self) {
+        if !self.parked {
+            self.parked = true;
+            self.give_back(0, self.bytes);
+        }
+    }
+
+    /// Waits for no other peer any more.
+    pub(crate) fn resume(&mut self) {
+        if self.parked {
+            self.parked = false;
+            let _state = self.account.budget.state.lock();
+            self.account.hold(self.bytes);
+        }
+    }
+
+    /// What of `bytes` counts as held by the account.
+    fn counted(&self, bytes: u64) -> u64 {
+        if self.parked { 0 } else { bytes }
+    }
+
+    fn give_back(&self, bytes: u64, counted: u64) {
+        if bytes == 0 && counted == 0 && !self.account.is_overdrawn() {
+            return;
+        }
+        let budget = &self.account.budget;
+        budget.take_back(&mut budget.state.lock(), &self.account, bytes, counted);
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.release(self.bytes, &mut self.overdraft, true);
+        self.give_back(self.bytes, self.counted(self.bytes));
     }
 }
 
@@ -224,14 +311,17 @@ struct Granted<'a> {
 }
 
 impl<'a> Granted<'a> {
-    fn queue(budget: &'a Budget, bytes: u64) -> Self {
+    fn queue(account: &'a Arc<Account>, bytes: u64, begun: bool) -> Self {
+        let budget = &*account.budget;
         let mut state = budget.state.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.queue.push_back(Waiter {
             ticket,
+            account: Arc::clone(account),
             bytes,
-            granted: None,
+            begun,
+            granted: false,
             waker: None,
         });
         budget.settle(&mut state);
@@ -246,9 +336,9 @@ impl<'a> Granted<'a> {
 }
 
 impl Future for Granted<'_> {
-    type Output = Grant;
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Grant> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.budget.state.lock();
         let index = state
             .queue
@@ -258,14 +348,14 @@ impl Future for Granted<'_> {
         let Some(waiter) = state.queue.get_mut(index) else {
             return Poll::Pending;
         };
-        let Some(grant) = waiter.granted else {
+        if !waiter.granted {
             waiter.waker = Some(cx.waker().clone());
             return Poll::Pending;
-        };
+        }
         state.queue.remove(index);
         drop(state);
         self.done = true;
-        Poll::Ready(grant)
+        Poll::Ready(())
     }
 }
 
@@ -278,15 +368,15 @@ impl Drop for Granted<'_> {
         let Some(index) = state.queue.iter().position(|w| w.ticket == self.ticket) else {
             return;
         };
-        if let Some(waiter) = state.queue.remove(index)
-            && let Some(grant) = waiter.granted
-        {
-            state.used -= waiter.bytes;
-            if grant == Grant::Overdraft {
-                state.overdrawn = false;
-            }
+        let Some(waiter) = state.queue.remove(index) else {
+            return;
+        };
+        if waiter.granted {
+            let (account, bytes) = (&waiter.account, waiter.bytes);
+            self.budget.take_back(&mut state, account, bytes, bytes);
+        } else {
+            self.budget.settle(&mut state);
         }
-        self.budget.settle(&mut state);
     }
 }
 

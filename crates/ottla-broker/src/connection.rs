@@ -97,7 +97,8 @@ async fn run(
 ) -> Result<(), Fault> {
     let (read, write) = stream.split()?;
     let window = Window::new(core.limits());
-    let mut frames = Frames::new(read, Arc::clone(core.limits()), Arc::clone(core.budget()));
+    let account = core.budget().account();
+    let mut frames = Frames::new(read, Arc::clone(core.limits()), account);
     let stopping = stop.clone();
     let requests = async {
         let ended = Requests::new(core, session, &window, stop)

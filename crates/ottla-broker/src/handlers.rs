@@ -41,6 +41,7 @@ use ottla_partition::metadata::{Broker, Image, Topic};
 use ottla_protocol::{ApiKey, ErrorCode, Request};
 
 use crate::authorizer::{AclOperation, Resource};
+use crate::budget::Charge;
 use crate::connection::Reply;
 use crate::core::BrokerCore;
 use crate::listener::Endpoint;
@@ -132,15 +133,16 @@ impl Context {
     }
 }
 
-/// Does what `request` asks, and says what to answer.
+/// Does what `request` asks, and says what to answer. What that takes besides what was charged for
+/// the request already goes to `charge`.
 ///
 /// May be dropped while pending: the connection is gone then. What must not stop halfway runs as a
 /// task of its own.
-pub(crate) async fn handle(context: Context, request: Request) -> Reply {
+pub(crate) async fn handle(context: Context, request: Request, charge: &mut Charge) -> Reply {
     match request {
         Request::ApiVersions(request) => api_versions::handle(&context, &request).into(),
-        Request::Produce(request) => produce::handle(context, request).await,
-        Request::Fetch(request) => fetch::handle(context, request).await.into(),
+        Request::Produce(request) => produce::handle(context, request, charge).await,
+        Request::Fetch(request) => fetch::handle(context, request, charge).await.into(),
         Request::ListOffsets(request) => list_offsets::handle(&context, &request).await.into(),
         Request::OffsetForLeaderEpoch(request) => {
             list_offsets::for_leader_epoch(&context, &request)
@@ -152,15 +154,15 @@ pub(crate) async fn handle(context: Context, request: Request) -> Reply {
             find_coordinator::handle(context, &request).await.into()
         }
         Request::Metadata(request) => metadata::handle(context, request).await.into(),
-        other => handle_group(&context, other).await,
+        other => handle_group(&context, other, charge).await,
     }
 }
 
 /// What members of groups ask, and what is asked about groups.
-async fn handle_group(context: &Context, request: Request) -> Reply {
+async fn handle_group(context: &Context, request: Request, charge: &mut Charge) -> Reply {
     match request {
-        Request::JoinGroup(request) => groups::join(context, &request).await.into(),
-        Request::SyncGroup(request) => groups::sync(context, &request).await.into(),
+        Request::JoinGroup(request) => groups::join(context, request, charge).await.into(),
+        Request::SyncGroup(request) => groups::sync(context, request, charge).await.into(),
         Request::Heartbeat(request) => groups::heartbeat(context, &request).await,
         Request::LeaveGroup(request) => groups::leave(context, &request).await,
         Request::OffsetCommit(request) => groups::commit(context, &request).await,

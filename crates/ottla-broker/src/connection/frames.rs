@@ -12,7 +12,7 @@ use bytes::Bytes;
 use ottla_protocol::ApiKey;
 use ottla_protocol::frame::{self, LENGTH_BYTES, Received, Stranger};
 
-use crate::budget::{Budget, Charge};
+use crate::budget::{Account, Budget, Charge};
 use crate::limits::Limits;
 use crate::runtime::{self, Instant};
 use crate::stream::ReadSide;
@@ -65,7 +65,7 @@ pub(crate) enum FrameError {
 pub(crate) struct Frames {
     read: ReadSide,
     limits: Arc<Limits>,
-    budget: Arc<Budget>,
+    account: Arc<Account>,
     /// Bytes behind the last frame, from `at` on.
     ahead: Vec<u8>,
     at: usize,
@@ -85,11 +85,11 @@ struct Incoming {
 }
 
 impl Frames {
-    pub(crate) fn new(read: ReadSide, limits: Arc<Limits>, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(read: ReadSide, limits: Arc<Limits>, account: Arc<Account>) -> Self {
         Self {
             read,
             limits,
-            budget,
+            account,
             ahead: Vec::new(),
             at: 0,
             opened: Some(Instant::now()),
@@ -112,7 +112,7 @@ impl Frames {
             }
         };
         self.at += LENGTH_BYTES;
-        let mut charge = self.budget.charge();
+        let mut charge = self.account.charge();
         let here = self.unread().len().min(len);
         let mut clock = BodyClock::new();
         if here == len {
@@ -146,6 +146,7 @@ impl Frames {
             charge,
             clock,
         } = &mut incoming;
+        let budget = Arc::clone(self.account.budget());
         while body.len() < *len {
             if header_is_complete(body) {
                 self.opened = None;
@@ -159,18 +160,18 @@ impl Frames {
             let received = body.len() as u64;
             let deadline = match self.opened {
                 Some(opened) => opened + self.limits.first_header_timeout,
-                None => clock.deadline(&self.limits, received, &self.budget),
+                None => clock.deadline(&self.limits, received, &budget),
             };
             let read = runtime::timeout_at(deadline, self.read.read(body, more));
             let n = tokio::select! {
                 biased;
                 n = read => n,
                 // There is less time now.
-                () = clock.pressure(&self.budget) => continue,
+                () = clock.pressure(&budget) => continue,
             };
             let n = match n {
                 None if self.opened.is_some() => return Err(self.no_header()),
-                None if clock.is_relieved(&self.budget) => continue,
+                None if clock.is_relieved(&budget) => continue,
                 None => return Err(FrameError::SlowBody(clock.rate(&self.limits))),
                 Some(n) => n?,
             };

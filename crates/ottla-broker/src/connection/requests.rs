@@ -81,7 +81,7 @@ impl<'a> Requests<'a> {
         };
         let telling = state_cost::of(&context, &request);
         charge.grow(telling).await;
-        let mut handling = Box::pin(handlers::handle(context, request));
+        let mut handling = Box::pin(handlers::handle(context, request, &mut charge));
         let reply = tokio::select! {
             biased;
             reply = &mut handling => reply,

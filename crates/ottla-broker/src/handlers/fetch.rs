@@ -29,7 +29,11 @@ const EPOCH_FIRST: i32 = 0;
 /// A request outside of any session.
 const EPOCH_NONE: i32 = -1;
 
-pub(crate) async fn handle(context: Context, request: FetchRequest) -> Outgoing {
+pub(crate) async fn handle(
+    context: Context,
+    request: FetchRequest,
+    charge: &mut Charge,
+) -> Outgoing {
     let replica = match context.version {
         15.. => request.replica_state.replica_id,
         _ => request.replica_id,
@@ -50,7 +54,7 @@ pub(crate) async fn handle(context: Context, request: FetchRequest) -> Outgoing 
             return response.into();
         }
     };
-    let mut fetch = Fetch::new(context, held, &request);
+    let mut fetch = Fetch::new(context, held, &request, charge.another());
     fetch.run().await;
     respond::respond(fetch)
 }
@@ -68,6 +72,7 @@ pub(super) struct Fetch {
     looks: BTreeMap<u64, (u32, Look)>,
     /// The bytes of records among them.
     bytes: u64,
+    /// What the records take that are in memory.
     charge: Charge,
 }
 
@@ -145,7 +150,7 @@ fn next_epoch(epoch: i32) -> i32 {
 }
 
 impl Fetch {
-    fn new(context: Context, session: Held, request: &FetchRequest) -> Self {
+    fn new(context: Context, session: Held, request: &FetchRequest, charge: Charge) -> Self {
         let size = |bytes: i32| u64::try_from(bytes).unwrap_or(0);
         let bytes_max = size(request.max_bytes).min(context.core.limits().fetch_bytes_max.into());
         let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
@@ -157,7 +162,7 @@ impl Fetch {
             deadline: (wait > 0).then(|| timer.after(Duration::from_millis(wait))),
             looks: BTreeMap::new(),
             bytes: 0,
-            charge: context.core.budget().charge(),
+            charge,
             session,
             context,
         }

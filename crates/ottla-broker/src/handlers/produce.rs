@@ -91,7 +91,11 @@ impl Refused {
     }
 }
 
-pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Reply {
+pub(crate) async fn handle(
+    context: Context,
+    request: ProduceRequest,
+    charge: &mut Charge,
+) -> Reply {
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let asked = Acks::from_code(request.acks);
     // Takes the request apart: a batch whose memory nobody else holds is given its offsets in
@@ -112,7 +116,7 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Reply {
     context.open_together(asked).await;
     for (place, item) in plan.items.iter_mut().enumerate() {
         if item.outcome.is_none() {
-            let outcome = append(&context, item, acks, place, &mut pending).await;
+            let outcome = append(&context, item, acks, place, &mut pending, charge).await;
             item.outcome = Some(outcome);
         }
     }
@@ -142,6 +146,7 @@ async fn append(
     acks: Acks,
     place: usize,
     pending: &mut Pending,
+    charge: &mut Charge,
 ) -> Outcome {
     let Some(topic) = item.topic.clone() else {
         return refused(ErrorCode::UnknownTopicOrPartition);
@@ -164,13 +169,19 @@ async fn append(
         // Nobody can have begun the transaction: transactional ids are refused their producer id.
         return refused(ErrorCode::InvalidProducerIdMapping);
     }
-    // What checking it takes, given back once it is in the log.
-    let _room = room_for(context, &batches).await;
+    // What it may decompress to, which is looked into; given back once it is in the log.
+    let before = charge.bytes();
+    if is_compressed(&batches) {
+        let limits = context.core.log_limits();
+        let most = limits.decompressed_bytes_max(batches.bytes().len());
+        charge.grow(most as u64).await;
+    }
     let room = context.core.room(&partition, batches.bytes().len()).await;
     let appended = match room {
         Ok(room) => append_to(&partition, room, batches, acks),
         Err(error) => Err(error.into()),
     };
+    charge.shrink_to(before);
     match appended {
         Ok(appended) => {
             if acks == Acks::All {
@@ -199,18 +210,6 @@ fn parse(context: &Context, topic: &str, records: Bytes) -> Result<ValidBatches,
         max_message_bytes: config.max_message_bytes as usize,
     };
     parse_produce(&records, &limits, context.core.log_limits())
-}
-
-/// Charges what compressed batches may decompress to, which is looked into.
-async fn room_for(context: &Context, batches: &ValidBatches) -> Option<Charge> {
-    if !is_compressed(batches) {
-        return None;
-    }
-    let most = context.core.log_limits();
-    let most = most.decompressed_bytes_max(batches.bytes().len());
-    let mut charge = context.core.budget().charge();
-    charge.grow(most as u64).await;
-    Some(charge)
 }
 
 fn is_compressed(batches: &ValidBatches) -> bool {

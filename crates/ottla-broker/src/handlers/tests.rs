@@ -123,7 +123,8 @@ impl Cluster {
             client_id: None,
         };
         let answer = self.core().runtime().block_on(async move {
-            match handle(context, request).await {
+            let mut charge = context.core.budget().charge();
+            match handle(context, request, &mut charge).await {
                 Reply::Now(outgoing) => Ok(Some(outgoing)),
                 Reply::Later(later) => Ok(Some(later.await)),
                 Reply::Nothing => Ok(None),

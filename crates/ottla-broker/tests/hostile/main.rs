@@ -17,6 +17,7 @@ mod lengths;
 mod peer;
 mod records;
 mod slow;
+mod spent;
 mod strangers;
 mod wide;
 

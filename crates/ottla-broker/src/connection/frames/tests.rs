@@ -21,7 +21,7 @@ fn frames(limits: Limits) -> (Frames, DuplexStream, Arc<Budget>) {
     let (read, write) = ours.split().unwrap();
     std::mem::forget(write);
     let budget = Budget::new(limits.budget_bytes);
-    let frames = Frames::new(read, Arc::new(limits), Arc::clone(&budget));
+    let frames = Frames::new(read, Arc::new(limits), budget.account());
     (frames, theirs, budget)
 }
 

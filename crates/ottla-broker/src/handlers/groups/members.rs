@@ -15,7 +15,10 @@ use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::{allows, answer, when_told};
 use crate::authorizer::AclOperation;
+use crate::budget::Charge;
 use crate::connection::Reply;
+use crate::cost;
+use crate::groups::{Asked, Told};
 use crate::handlers::Context;
 use crate::handlers::wire::text;
 
@@ -32,7 +35,11 @@ const LEAVES_TOGETHER: i16 = 3;
 
 /// Joins. Waits as long as the group does: meanwhile this connection reads no further request, as
 /// with Kafka.
-pub(crate) async fn join(context: &Context, request: &JoinGroupRequest) -> JoinGroupResponse {
+pub(crate) async fn join(
+    context: &Context,
+    request: JoinGroupRequest,
+    charge: &mut Charge,
+) -> JoinGroupResponse {
     if !allows(context, AclOperation::Read, &request.group_id) {
         let code = ErrorCode::GroupAuthorizationFailed;
         return joined(context.version, refused(code, StrBytes::default()));
@@ -48,11 +55,12 @@ pub(crate) async fn join(context: &Context, request: &JoinGroupRequest) -> JoinG
             &context.core,
             &context.session,
             &request.group_id,
-            join_of(context, request),
+            join_of(context, &request),
         )
         .await;
+    drop(request);
     let told = match asked {
-        Ok(asked) => asked.answer().await,
+        Ok(asked) => park(asked, charge).await,
         Err(code) => Err(code),
     };
     let answer = answer!(told, Join);
@@ -60,6 +68,13 @@ pub(crate) async fn join(context: &Context, request: &JoinGroupRequest) -> JoinG
         context.version,
         answer.unwrap_or_else(|code| refused(code, StrBytes::default())),
     )
+}
+
+/// Waits for the others. What was asked is used up, and not what they wait for.
+async fn park(asked: Asked, charge: &mut Charge) -> Told {
+    charge.shrink_to(cost::of_answering(0, 0));
+    charge.park();
+    asked.answer().await
 }
 
 fn join_of(context: &Context, request: &JoinGroupRequest) -> GroupRequest {
@@ -134,7 +149,11 @@ fn joined(version: i16, group: JoinedGroup) -> JoinGroupResponse {
 }
 
 /// Fetches the assignment. Waits for the leader's, as [`join`] waits for the others.
-pub(crate) async fn sync(context: &Context, request: &SyncGroupRequest) -> SyncGroupResponse {
+pub(crate) async fn sync(
+    context: &Context,
+    request: SyncGroupRequest,
+    charge: &mut Charge,
+) -> SyncGroupResponse {
     let names = request.protocol_type.is_some() && request.protocol_name.is_some();
     if context.version >= NAMES_PROTOCOL && !names {
         return synced(context.version, Err(ErrorCode::InconsistentGroupProtocol));
@@ -157,11 +176,12 @@ pub(crate) async fn sync(context: &Context, request: &SyncGroupRequest) -> SyncG
             .collect(),
     });
     let groups = context.core.groups();
-    let told = match groups
+    let asked = groups
         .ask(&context.core, &context.session, &request.group_id, asked)
-        .await
-    {
-        Ok(asked) => asked.answer().await,
+        .await;
+    drop(request);
+    let told = match asked {
+        Ok(asked) => park(asked, charge).await,
         Err(code) => Err(code),
     };
     synced(context.version, answer!(told, Sync))

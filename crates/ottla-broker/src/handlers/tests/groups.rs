@@ -30,6 +30,9 @@ struct Alone {
     session: Arc<Session>,
 }
 
+/// What each request is taken to hold of the budget.
+const REQUEST_BYTES: u64 = 1 << 20;
+
 /// An answer that is not there yet.
 type Parked = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -129,7 +132,9 @@ impl Alone {
         let version = context.version;
         let (header, request) = over_the_wire(version, &request.into());
         Box::pin(async move {
-            let outgoing = match handle(context, request).await {
+            let mut charge = context.core.budget().charge();
+            charge.force(REQUEST_BYTES);
+            let outgoing = match handle(context, request, &mut charge).await {
                 Reply::Now(outgoing) => outgoing,
                 Reply::Later(later) => later.await,
                 Reply::Nothing => panic!("no answer"),

@@ -20,7 +20,12 @@ use crate::runtime::Runtime;
 fn ask(request: impl Into<Request>, version: i16, authorizer: Arc<dyn Authorizer>) -> Response {
     let context = context(version, authorizer);
     let runtime = Runtime::shared().unwrap();
-    let reply = runtime.block_on(handle(context, request.into())).unwrap();
+    let request = request.into();
+    let handling = async move {
+        let mut charge = context.core.budget().charge();
+        handle(context, request, &mut charge).await
+    };
+    let reply = runtime.block_on(handling).unwrap();
     match reply {
         Reply::Now(outgoing) => outgoing.response,
         Reply::Later(later) => runtime.block_on(later).unwrap().response,

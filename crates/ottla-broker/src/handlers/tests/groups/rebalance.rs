@@ -64,6 +64,29 @@ fn three_members_share_what_one_had() {
 }
 
 #[test]
+fn members_that_wait_for_others_hold_next_to_nothing_of_the_budget() {
+    let alone = Alone::start();
+    let held = || alone.broker.core.budget().used();
+    let first = alone.member("g");
+    let id = alone.new_member_id("g");
+    assert_eq!(held(), 0);
+    let joins = alone.park(9, join("g", &id));
+    assert!((1..REQUEST_BYTES / 10).contains(&held()), "{}", held());
+    ask!(alone, 9, JoinGroup, join("g", &first.id));
+    let joined = response!(alone.finish(joins), JoinGroup);
+    assert_eq!(held(), 0);
+    let second = Member {
+        group: text("g"),
+        id: joined.member_id,
+        generation: joined.generation_id,
+    };
+    let syncs = alone.park(5, second.sync(&[]));
+    assert!((1..REQUEST_BYTES / 10).contains(&held()), "{}", held());
+    drop(syncs);
+    assert_eq!(held(), 0);
+}
+
+#[test]
 fn a_silent_member_is_out_when_its_time_is_up() {
     let clock = TestClock::frozen();
     let mut options = BrokerOptions::new(Storage::InMemory);
