@@ -30,9 +30,14 @@ pub(crate) const CONFIG_BYTES: u64 = 64 * 1024;
 
 /// The most that handling a request of so many elements and bytes of text takes, and its answer.
 pub(crate) const fn of_answering(elements: u64, text: u64) -> u64 {
-    let elements = elements.saturating_mul(ELEMENT_BYTES);
+    let elements = of_elements(elements);
     let text = text.saturating_mul(TEXT_COPIES);
     BASE_BYTES.saturating_add(elements).saturating_add(text)
+}
+
+/// The most that telling of so many elements takes which the request itself does not list.
+pub(crate) const fn of_elements(elements: u64) -> u64 {
+    elements.saturating_mul(ELEMENT_BYTES)
 }
 
 /// The most that making a topic takes.

@@ -17,6 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::Context;
 use crate::budget::Charge;
 use crate::connection::Outgoing;
+use crate::cost;
 use crate::timer::Deadline;
 
 use look::{Look, Share, look};
@@ -72,7 +73,7 @@ pub(super) struct Fetch {
     looks: BTreeMap<u64, (u32, Look)>,
     /// The bytes of records among them.
     bytes: u64,
-    /// What the records take that are in memory.
+    /// What the records take that are in memory, and what is told of a session's partitions.
     charge: Charge,
 }
 
@@ -113,7 +114,8 @@ impl Held {
         }
         session.epoch = next_epoch(epoch);
         session.update(&request.topics, &request.forgotten_topics_data);
-        sessions.resized(id, session.len());
+        let resized = sessions.resized(id, session.weight());
+        resized.map_err(|_| ErrorCode::FetchSessionIdNotFound)?;
         if session.len() == 0 {
             sessions.remove(id);
             return Ok(Self::Own {
@@ -203,6 +205,7 @@ impl Fetch {
     }
 
     async fn look_at(&mut self, slots: Vec<u32>) {
+        self.charge_for(&slots).await;
         look::open_together(&self.context, &self.session, &slots).await;
         for index in slots {
             let Some(turn) = self.session.slot(index).map(|slot| slot.turn) else {
@@ -222,6 +225,19 @@ impl Fetch {
                 self.bytes += found.bytes();
                 self.looks.insert(turn, (index, found));
             }
+        }
+    }
+
+    /// Charges what may be told of `slots`, where no request that listed them paid for it.
+    async fn charge_for(&mut self, slots: &[u32]) {
+        if matches!(self.session, Held::Own { .. }) {
+            return;
+        }
+        let slots = slots.iter().filter_map(|index| self.session.slot(*index));
+        let new = slots.filter(|slot| !self.looks.contains_key(&slot.turn));
+        let more: usize = new.map(|slot| slot.key.weight()).sum();
+        if more > 0 {
+            self.charge.grow(cost::of_elements(more as u64)).await;
         }
     }
 

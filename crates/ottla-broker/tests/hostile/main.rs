@@ -16,6 +16,7 @@ mod heap;
 mod lengths;
 mod peer;
 mod records;
+mod sessions;
 mod slow;
 mod spent;
 mod strangers;

@@ -26,6 +26,8 @@ pub(crate) struct FetchSession {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_key: HashMap<Key, u32>,
+    /// What the keys weigh together.
+    weight: usize,
     ready: BTreeMap<u64, u32>,
     next_turn: u64,
     interest: Arc<Interest>,
@@ -38,6 +40,20 @@ pub(crate) struct FetchSession {
 pub(super) struct Key {
     pub(super) topic: TopicKey,
     pub(super) partition: i32,
+}
+
+/// Bytes of a name that weigh as much as a partition does: more than any topic's name has.
+const NAME_BYTES: usize = 256;
+
+impl Key {
+    /// How many partitions' room this takes, with its name. No topic has a name so long that it
+    /// weighs anything, but it can be asked for.
+    pub(super) fn weight(&self) -> usize {
+        match &self.topic {
+            TopicKey::Name(name) => 1 + name.len() / NAME_BYTES,
+            TopicKey::Id(_) => 1,
+        }
+    }
 }
 
 /// What a session knows a topic by.
@@ -85,6 +101,7 @@ impl FetchSession {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: HashMap::new(),
+            weight: 0,
             ready: BTreeMap::new(),
             next_turn: 0,
             interest: Arc::default(),
@@ -103,6 +120,11 @@ impl FetchSession {
     /// How many partitions.
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// How many partitions' room the session takes.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Takes in what a request of the session adds, changes and drops.
@@ -166,6 +188,7 @@ impl FetchSession {
         if let Some(place) = self.slots.get_mut(index as usize) {
             *place = Some(slot);
         }
+        self.weight += key.weight();
         self.by_key.insert(key, index);
         self.make_ready(index);
     }
@@ -174,6 +197,7 @@ impl FetchSession {
         let Some(index) = self.by_key.remove(key) else {
             return;
         };
+        self.weight -= key.weight();
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         if let Some(slot) = slot {
             self.ready.remove(&slot.turn);

@@ -67,13 +67,18 @@ impl FetchSessions {
         session.map_err(|_| NoSession::Busy)
     }
 
-    /// The session `id` has `partitions` now.
-    pub(super) fn resized(&self, id: i32, partitions: usize) {
+    /// The session `id` has room for `partitions` from now on. One that grows beyond what all may
+    /// have together ends instead: its client begins anew, with a session if there is room.
+    pub(super) fn resized(&self, id: i32, partitions: usize) -> Result<(), NoSession> {
         let mut state = self.state.lock();
-        if let Some(kept) = state.sessions.get_mut(&id) {
-            let before = std::mem::replace(&mut kept.partitions, partitions);
-            state.partitions = state.partitions - before + partitions;
+        let kept = state.sessions.get_mut(&id).ok_or(NoSession::NotFound)?;
+        let before = std::mem::replace(&mut kept.partitions, partitions);
+        state.partitions = state.partitions - before + partitions;
+        if partitions > before && state.partitions > self.partitions_max {
+            state.remove(id);
+            return Err(NoSession::NotFound);
         }
+        Ok(())
     }
 
     /// Ends the session `id`, if there is such.
@@ -83,15 +88,21 @@ impl FetchSessions {
 
     /// Keeps `session` and gives it an id; 0 where there is no room for it.
     pub(super) fn keep(&self, session: FetchSession, now: Duration, entropy: &dyn Entropy) -> i32 {
-        let partitions = session.len();
+        let partitions = session.weight();
         if partitions > self.partitions_max || self.sessions_max == 0 {
             return 0;
         }
         let mut state = self.state.lock();
-        while state.sessions.len() >= self.sessions_max
-            || state.partitions + partitions > self.partitions_max
-        {
-            let Some(victim) = state.victim(now, partitions) else {
+        loop {
+            let victim = if state.partitions + partitions > self.partitions_max {
+                // One large session shall not drive out all the small ones.
+                state.idle(now)
+            } else if state.sessions.len() >= self.sessions_max {
+                state.idle(now).or_else(|| state.smaller(partitions))
+            } else {
+                break;
+            };
+            let Some(victim) = victim else {
                 return 0;
             };
             state.remove(victim);
@@ -120,17 +131,15 @@ impl State {
         }
     }
 
-    /// Who makes room for a session of `partitions`: one that is idle, the longest first; else the
-    /// smallest that is smaller.
-    fn victim(&self, now: Duration, partitions: usize) -> Option<i32> {
-        let oldest = self
-            .sessions
-            .iter()
-            .min_by_key(|(id, kept)| (kept.used, **id));
-        let (oldest_id, oldest) = oldest?;
-        if now.saturating_sub(oldest.used) > IDLE {
-            return Some(*oldest_id);
-        }
+    /// The session that is idle for longest, which makes room for any other.
+    fn idle(&self, now: Duration) -> Option<i32> {
+        let by_age = |(id, kept): &(&i32, &Kept)| (kept.used, **id);
+        let (id, oldest) = self.sessions.iter().min_by_key(by_age)?;
+        (now.saturating_sub(oldest.used) > IDLE).then_some(*id)
+    }
+
+    /// The smallest session, which makes room for one of more `partitions`.
+    fn smaller(&self, partitions: usize) -> Option<i32> {
         let by_size = |(id, kept): &(&i32, &Kept)| (kept.partitions, **id);
         let (smallest_id, smallest) = self.sessions.iter().min_by_key(by_size)?;
         (smallest.partitions < partitions).then_some(*smallest_id)
@@ -152,7 +161,7 @@ fn draw(entropy: &dyn Entropy) -> i32 {
 #[cfg(test)]
 mod tests {
     use ottla_log::SeededEntropy;
-    use ottla_protocol::Seq;
+    use ottla_protocol::{Seq, StrBytes};
     use ottla_protocol::fetch::{FetchPartition, FetchTopic};
 
     use super::*;
@@ -214,9 +223,42 @@ mod tests {
         let entropy = SeededEntropy::new(1);
         let one = sessions.keep(session(6), SECOND, &entropy);
         assert_eq!(sessions.keep(session(5), SECOND, &entropy), 0);
-        sessions.resized(one, 2);
+        // Nor does a larger one drive it out.
+        assert_eq!(sessions.keep(session(8), SECOND, &entropy), 0);
+        sessions.resized(one, 2).unwrap();
         assert_ne!(sessions.keep(session(8), SECOND, &entropy), 0);
         assert_eq!(sessions.keep(session(11), SECOND, &entropy), 0);
+    }
+
+    #[test]
+    fn a_session_that_outgrows_its_room_ends() {
+        let sessions = sessions(10, 10);
+        let entropy = SeededEntropy::new(1);
+        let one = sessions.keep(session(6), SECOND, &entropy);
+        let two = sessions.keep(session(2), SECOND, &entropy);
+        assert_eq!(sessions.resized(one, 8), Ok(()));
+        assert_eq!(sessions.resized(one, 9), Err(NoSession::NotFound));
+        assert_eq!(sessions.get(one, SECOND).unwrap_err(), NoSession::NotFound);
+        assert_eq!(sessions.resized(one, 1), Err(NoSession::NotFound));
+        assert!(sessions.get(two, SECOND).is_ok());
+        assert_ne!(sessions.keep(session(8), SECOND, &entropy), 0);
+    }
+
+    #[test]
+    fn long_names_take_the_room_of_many_partitions() {
+        let named = |length: usize| {
+            let topic = FetchTopic {
+                topic: StrBytes::from_string("x".repeat(length)),
+                partitions: Seq::from([FetchPartition::default()]),
+                ..FetchTopic::default()
+            };
+            FetchSession::new(false, &Seq::from([topic]))
+        };
+        assert_eq!(named(249).weight(), 1);
+        assert_eq!(named(32_767).weight(), 128);
+        let sessions = sessions(10, 100);
+        let entropy = SeededEntropy::new(1);
+        assert_eq!(sessions.keep(named(32_767), SECOND, &entropy), 0);
     }
 
     #[test]
