@@ -139,6 +139,12 @@ pub(crate) struct Files {
 }
 
 impl Limits {
+    /// What a request may hold while it waits for more to happen, however much others need it: half
+    /// of the budget where every connection has one.
+    pub(crate) fn parked_bytes_max(&self) -> u64 {
+        self.budget_bytes / 2 / (self.connections_max.max(1) as u64)
+    }
+
     /// Shares out the file descriptors that this process may have.
     pub(crate) fn files(&self) -> Files {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

@@ -56,7 +56,8 @@ pub(crate) async fn handle(
         }
     };
     let mut fetch = Fetch::new(context, held, &request, charge.another());
-    fetch.run().await;
+    drop(request);
+    fetch.run(charge).await;
     respond::respond(fetch)
 }
 
@@ -171,7 +172,7 @@ impl Fetch {
     }
 
     /// Returns when there is enough to answer, or no more time.
-    async fn run(&mut self) {
+    async fn run(&mut self, of_request: &mut Charge) {
         // What was marked since the session's last request is ready, too.
         self.session.take_marked();
         let ready = self.session.ready();
@@ -183,7 +184,7 @@ impl Fetch {
             // Nobody marked anything while this fetch had no interest yet: look once more.
             let again = if self.session.watch_all() {
                 self.session.ready()
-            } else if self.more_came(deadline).await {
+            } else if self.more_came(deadline, of_request).await {
                 self.context.image = self.context.core.metadata().image();
                 self.session.take_marked()
             } else {
@@ -193,15 +194,31 @@ impl Fetch {
         }
     }
 
-    /// Waits until something changed; `false` when it is time to answer.
-    async fn more_came(&self, deadline: Deadline) -> bool {
+    /// Waits until something changed; `false` when it is time to answer: also where others wait for
+    /// the memory that this fetch holds, and that is much.
+    async fn more_came(&mut self, deadline: Deadline, of_request: &mut Charge) -> bool {
+        let core = &self.context.core;
+        let held = of_request.bytes() + self.charge.bytes();
+        let gives_way = held > core.limits().parked_bytes_max();
+        let needed = async {
+            match gives_way {
+                true => core.budget().pressed().await,
+                false => std::future::pending().await,
+            }
+        };
+        of_request.park();
+        self.charge.park();
         let interest = self.session.interest();
-        tokio::select! {
+        let came = tokio::select! {
             biased;
             () = interest.changed() => true,
             () = self.context.session.hurried() => false,
-            () = self.context.core.timer().until(deadline) => false,
-        }
+            () = needed => false,
+            () = core.timer().until(deadline) => false,
+        };
+        of_request.resume();
+        self.charge.resume();
+        came
     }
 
     async fn look_at(&mut self, slots: Vec<u32>) {

@@ -72,7 +72,7 @@ fn a_session_that_grows_without_end_is_ended_and_no_other() {
     drop(broker);
 }
 
-/// What a session has is told again and again where it is missing, and charged each time.
+/// A session holds what its partitions are called, and each may be called something else.
 #[test]
 fn names_that_no_topic_has_fill_no_session() {
     let _turn = alone();

@@ -6,6 +6,7 @@ use std::sync::Barrier;
 use bytes::Bytes;
 use ottla_log::{BatchOptions, Codec, Record, Timestamp, build_batch};
 use ottla_protocol::client::Uuid;
+use ottla_protocol::client::messages::ApiVersionsRequest;
 
 use crate::alone;
 use crate::client::{Client, fetch, produce, topic_id};
@@ -73,5 +74,30 @@ fn many_compressed_batches_beyond_the_budget_are_all_appended() {
     let response = honest.call(&fetch(id, NAME, 12, 0, 0), 12);
     let end = response.responses[0].partitions[0].high_watermark;
     assert_eq!(end, (PEERS * EACH) as i64);
+    drop(broker);
+}
+
+/// Fetches that wait for records for as long as they say hold all of the budget, until somebody
+/// needs it.
+#[test]
+fn fetches_that_wait_give_way_to_who_needs_what_they_hold() {
+    let _turn = alone();
+    let (broker, address) = broker(|options| options.limits.budget_bytes = 1 << 20);
+    let mut honest = Client::connect(address);
+    let id = topic_id(&mut honest, NAME);
+    // One partition that has no record, and many that there are not.
+    let mut ask = fetch(id, NAME, 12, 0, i32::MAX);
+    let partition = ask.topics[0].partitions[0].clone();
+    let partitions = (0..600).map(|number| partition.clone().with_partition(number));
+    ask.topics[0].partitions = partitions.collect();
+    let waiting = [(); 8].map(|()| {
+        let mut client = Client::connect(address);
+        client.send(&ask, 12);
+        client
+    });
+    for _ in 0..100 {
+        honest.call(&ApiVersionsRequest::default(), 0);
+    }
+    drop(waiting);
     drop(broker);
 }
