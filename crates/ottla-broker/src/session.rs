@@ -62,6 +62,15 @@ struct Hurry {
     notify: Notify,
 }
 
+/// How much is kept of each text that a client introduces itself by.
+pub(crate) const INTRODUCTION_BYTES_MAX: usize = 256;
+
+/// What is kept of `text`.
+fn beginning(text: &str) -> &str {
+    let end = text.floor_char_boundary(INTRODUCTION_BYTES_MAX);
+    text.split_at(end).0
+}
+
 /// The client's name for itself (KIP-511).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Software {
@@ -156,9 +165,29 @@ impl Session {
         }
     }
 
-    /// Remembers what the client says it is; the first word counts.
-    pub(crate) fn introduce(&self, software: Software) {
-        // A later introduction of the same connection is no news.
-        let _ = self.software.set(software);
+    /// Remembers what the client says it is; the first word counts. For as long as the connection
+    /// lasts, so of a long name only its beginning.
+    pub(crate) fn introduce(&self, name: &str, version: &str) {
+        self.software.get_or_init(|| Software {
+            name: beginning(name).to_owned(),
+            version: beginning(version).to_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_introduction_the_beginning_is_kept_and_the_first_counts() {
+        let session = Session::in_process();
+        // A letter of two bytes lies across the bound.
+        session.introduce(&format!("x{}", "\u{e4}".repeat(10_000)), "4.3.1");
+        session.introduce("other", "1");
+        let software = session.software().unwrap();
+        assert_eq!(software.name.len(), INTRODUCTION_BYTES_MAX - 1);
+        assert!(software.name.capacity() <= INTRODUCTION_BYTES_MAX);
+        assert_eq!(software.version, "4.3.1");
     }
 }

@@ -244,10 +244,10 @@ pub(crate) fn put_length<S: Sink>(
 }
 
 fn put_text<S: Sink>(out: &mut S, text: &str, form: Form) -> Result<(), EncodeError> {
+    let length = i16::try_from(text.len()).map_err(|_| too_long(text.len()))?;
     if form.flexible {
         put_length(out, text.len(), form)?;
     } else {
-        let length = i16::try_from(text.len()).map_err(|_| too_long(text.len()))?;
         out.put(&length.to_be_bytes());
     }
     out.put(text.as_bytes());

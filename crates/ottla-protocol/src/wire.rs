@@ -39,6 +39,9 @@ pub enum Fault {
         /// The bytes that are left.
         left: usize,
     },
+    /// A string that is longer than strings may be.
+    #[error("a string has {0} bytes, more than {STRING_BYTES_MAX}")]
+    LongString(usize),
     /// A string that is not UTF-8.
     #[error("a string is not UTF-8")]
     Utf8,
@@ -57,6 +60,10 @@ pub enum Fault {
         limit: usize,
     },
 }
+
+/// The bytes that a string may have: what a classic length can say. Kafka refuses longer ones where
+/// their length is compact, too; bytes and arrays may be longer.
+pub(crate) const STRING_BYTES_MAX: usize = 32_767;
 
 /// A position in some bytes, from which values are taken in order.
 #[derive(Clone, Copy, Debug)]
@@ -130,10 +137,14 @@ impl<'a> Cursor<'a> {
 
     /// The length before a string: `None` is null.
     pub(crate) fn string_length(&mut self, compact: bool) -> Result<Option<usize>, Fault> {
-        if compact {
-            return self.compact_length();
+        let length = match compact {
+            true => self.compact_length()?,
+            false => length(i32::from(self.i16()?))?,
+        };
+        match length {
+            Some(bytes) if bytes > STRING_BYTES_MAX => Err(Fault::LongString(bytes)),
+            length => Ok(length),
         }
-        length(i32::from(self.i16()?))
     }
 
     /// The length before bytes or an array: `None` is null.
@@ -205,6 +216,11 @@ mod tests {
         assert_eq!(string(&[0x7f, 0xff]), Ok(Some(32_767)));
         assert_eq!(string(&[0x80, 0x00]), Err(Fault::NegativeLength(-32_768)));
         assert_eq!(Cursor::new(&[0]).string_length(true), Ok(None));
+        // The same bound for compact ones, whose length is one less than the number.
+        let compact = |bytes: &[u8]| Cursor::new(bytes).string_length(true);
+        assert_eq!(compact(&[0x80, 0x80, 0x02]), Ok(Some(32_767)));
+        assert_eq!(compact(&[0x81, 0x80, 0x02]), Err(Fault::LongString(32_768)));
+        assert_eq!(Cursor::new(&[0x81, 0x80, 0x02]).length(true), Ok(Some(32_768)));
         assert_eq!(Cursor::new(&[1]).length(true), Ok(Some(0)));
     }
 

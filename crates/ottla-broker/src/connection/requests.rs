@@ -16,12 +16,16 @@ use crate::handlers::{self, Context, state_cost};
 use crate::session::Session;
 use crate::stop::Stop;
 
+/// How long a name of a client is kept between its requests.
+const CLIENT_ID_KEPT: usize = 256;
+
 pub(super) struct Requests<'a> {
     core: &'a Arc<BrokerCore>,
     session: &'a Arc<Session>,
     window: &'a Window,
     stop: Stop,
-    /// What the client called itself last; most never change it.
+    /// What the client called itself last; most never change it. A long name is forgotten with its
+    /// request.
     client_id: Option<Arc<str>>,
 }
 
@@ -50,8 +54,11 @@ impl<'a> Requests<'a> {
                 frame = next(frames, self.window) => frame,
             };
             match frame {
-                // Boxed: a connection that waits for its next request holds no room for it.
-                Ok(frame) => Box::pin(self.request(frame, frames)).await?,
+                Ok(frame) => {
+                    // Boxed: a connection that waits for its next request holds no room for it.
+                    Box::pin(self.request(frame, frames)).await?;
+                    self.client_id.take_if(|id| id.len() > CLIENT_ID_KEPT);
+                }
                 Err(FrameError::Closed) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }

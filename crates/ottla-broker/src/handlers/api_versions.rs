@@ -6,7 +6,6 @@ use ottla_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 
 use super::Context;
 use crate::features;
-use crate::session::Software;
 
 pub(crate) fn handle(context: &Context, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     let image = &context.image;
@@ -16,10 +15,8 @@ pub(crate) fn handle(context: &Context, request: &ApiVersionsRequest) -> ApiVers
         return ApiVersionsResponse::refusal(refusal);
     }
     if context.version >= 3 {
-        context.session.introduce(Software {
-            name: request.client_software_name.to_string(),
-            version: request.client_software_version.to_string(),
-        });
+        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        context.session.introduce(name, version);
     }
     let features = features::of(image);
     // The features are as new as the image that they are in.

@@ -7,6 +7,7 @@ use crate::{alone, filler};
 use filler::{Style, fill};
 use ottla_protocol::api::APIS;
 use ottla_protocol::client::messages::ApiVersionsRequest;
+use ottla_protocol::client::{StrBytes, encode_request};
 use ottla_protocol::{ApiKey, ErrorCode};
 
 /// What connects to a port that it does not know.
@@ -143,5 +144,26 @@ fn noise_behind_a_valid_request_ends_the_connection_after_its_answer() {
         assert_eq!(peer.end(), End::Closed, "{}", api.name());
         honest.call(&ApiVersionsRequest::default(), 0);
     }
+    drop(broker);
+}
+
+/// No string is longer than 32,767 bytes, and what a client calls itself is held for as long as its
+/// connection.
+#[test]
+fn a_name_longer_than_any_string_ends_its_connection() {
+    let _turn = alone();
+    let (broker, address) = broker(|_| {});
+    let end = |length: usize| {
+        let name = StrBytes::from_string("x".repeat(length));
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name(name)
+            .with_client_software_version(StrBytes::from_static_str("1"));
+        let mut peer = Peer::connect(address);
+        peer.send(&encode_request(&request, 3, 1, "hostile").unwrap());
+        peer.end()
+    };
+    assert!(matches!(end(32_767), End::Answered(_)));
+    assert_eq!(end(32_768), End::Closed);
+    assert_eq!(end(4 << 20), End::Closed);
     drop(broker);
 }
