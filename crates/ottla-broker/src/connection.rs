@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ottla_protocol::{DecodeError, EncodeError, HeaderError, RequestHeader};
 
-pub(crate) use answers::{Answer, Outgoing, Reply};
+pub(crate) use answers::{Answer, Outgoing, Reply, SENDFILE_MIN};
 
 use answers::Answers;
 use frames::{FrameError, Frames};

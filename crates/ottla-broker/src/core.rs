@@ -9,6 +9,7 @@ use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::{Broker, Image, Topic};
 use ottla_protocol::{Request, RequestHeader};
+use tokio::sync::Semaphore;
 
 use crate::authorizer::Authorizer;
 use crate::budget::Budget;
@@ -47,6 +48,8 @@ pub(crate) struct BrokerCore {
     pub(crate) metadata: Metadata,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) fetch_sessions: FetchSessions,
+    /// A permit for each segment file that answers hold open.
+    pub(crate) answer_files: Arc<Semaphore>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Arc<Groups>,
     pub(crate) log_limits: ottla_log::Limits,
@@ -70,6 +73,11 @@ impl BrokerCore {
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// A permit for each segment file that answers may hold open, whatever storage does with it.
+    pub(crate) fn answer_files(&self) -> &Arc<Semaphore> {
+        &self.answer_files
     }
 
     pub(crate) fn authorizer(&self) -> &dyn Authorizer {

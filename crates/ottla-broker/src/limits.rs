@@ -128,6 +128,8 @@ impl Default for Limits {
 const CONNECTIONS_MIN: usize = 16;
 /// Files that storage may keep open however few descriptors there are, and at most.
 const STORAGE_FILES: RangeInclusive<usize> = 512..=8192;
+/// Files that answers may keep open however few descriptors there are, and at most.
+const ANSWER_FILES: RangeInclusive<usize> = 64..=8192;
 
 /// How the process's file descriptors are shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,8 @@ pub(crate) struct Files {
     pub(crate) connections: usize,
     /// For segment files.
     pub(crate) storage: usize,
+    /// For segment files that answers hold open after storage closed them.
+    pub(crate) answers: usize,
 }
 
 impl Limits {
@@ -155,16 +159,22 @@ impl Limits {
     }
 
     /// Connections leave `reserved_files` to the rest; storage gets what they leave, without what
-    /// `reserved_files` has beyond the least that storage needs.
+    /// `reserved_files` has beyond the least that storage needs. Of that a part is for answers, and
+    /// of what is left where there are more than enough.
     fn share_out(&self, all: usize) -> Files {
         let spare = all.saturating_sub(self.reserved_files).max(CONNECTIONS_MIN);
         let connections = spare.min(self.connections_max);
         let least = *STORAGE_FILES.start();
         let others = self.reserved_files.saturating_sub(least);
         let storage = all.saturating_sub(connections).saturating_sub(others);
+        let storage = storage.clamp(least, *STORAGE_FILES.end());
+        let left = all.saturating_sub(connections).saturating_sub(storage);
+        // As many are left to everything else.
+        let answers = left.saturating_sub(*ANSWER_FILES.start());
         Files {
             connections,
-            storage: storage.clamp(least, *STORAGE_FILES.end()),
+            storage,
+            answers: answers.clamp(*ANSWER_FILES.start(), *ANSWER_FILES.end()),
         }
     }
 }
@@ -221,16 +231,16 @@ mod tests {
     fn descriptors_are_shared_between_connections_and_storage() {
         let share = |all| {
             let files = Limits::default().share_out(all);
-            (files.connections, files.storage)
+            (files.connections, files.storage, files.answers)
         };
-        assert_eq!(share(20_000), (4096, 8192));
-        assert_eq!(share(8_000), (4096, 8_000 - 4096 - 128));
-        assert_eq!(share(1_024), (384, 512));
+        assert_eq!(share(20_000), (4096, 8192, 20_000 - 4096 - 8192 - 64));
+        assert_eq!(share(8_000), (4096, 8_000 - 4096 - 128, 64));
+        assert_eq!(share(1_024), (384, 512, 64));
         assert_eq!(
             share(256),
-            (CONNECTIONS_MIN, 512),
+            (CONNECTIONS_MIN, 512, 64),
             "storage manages with what it gets"
         );
-        assert_eq!(share(usize::MAX), (4096, 8192));
+        assert_eq!(share(usize::MAX), (4096, 8192, 8192));
     }
 }

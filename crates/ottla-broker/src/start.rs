@@ -237,6 +237,7 @@ fn core(
         node_id,
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
+        answer_files: Arc::new(tokio::sync::Semaphore::new(limits.files().answers)),
         producer_ids: ProducerIds::default(),
         groups,
         limits,

@@ -220,7 +220,10 @@ mod tests {
         let compact = |bytes: &[u8]| Cursor::new(bytes).string_length(true);
         assert_eq!(compact(&[0x80, 0x80, 0x02]), Ok(Some(32_767)));
         assert_eq!(compact(&[0x81, 0x80, 0x02]), Err(Fault::LongString(32_768)));
-        assert_eq!(Cursor::new(&[0x81, 0x80, 0x02]).length(true), Ok(Some(32_768)));
+        assert_eq!(
+            Cursor::new(&[0x81, 0x80, 0x02]).length(true),
+            Ok(Some(32_768))
+        );
         assert_eq!(Cursor::new(&[1]).length(true), Ok(Some(0)));
     }
 

@@ -15,6 +15,7 @@ use ottla_protocol::{
     EncodeError, Encoded, RequestHeader, Response, Segment, encode_response,
     encode_unsupported_version,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Fault;
 use super::window::Window;
@@ -28,7 +29,7 @@ use crate::trace::Trace;
 const GATHER_BYTES: u64 = 256 * 1024;
 /// Below this a range of a file is read and sent with its neighbours; from here on sendfile is
 /// cheaper than the copy.
-const SENDFILE_MIN: u64 = 32 * 1024;
+pub(crate) const SENDFILE_MIN: u64 = 32 * 1024;
 
 /// What a handler leaves to be sent.
 #[allow(
@@ -57,6 +58,8 @@ pub(crate) struct Outgoing {
     pub(crate) payloads: Vec<FileRange>,
     /// What of it is in memory already and held of the budget.
     pub(crate) charge: Option<Charge>,
+    /// The files that the payloads hold open.
+    pub(crate) files: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: Into<Response>> From<R> for Outgoing {
@@ -65,6 +68,7 @@ impl<R: Into<Response>> From<R> for Outgoing {
             response: response.into(),
             payloads: Vec::new(),
             charge: None,
+            files: None,
         }
     }
 }
@@ -89,6 +93,8 @@ pub(crate) struct Answer {
     charge: Charge,
     /// What its records hold.
     records: Option<Charge>,
+    /// The files that they are in.
+    files: Option<OwnedSemaphorePermit>,
     /// What it counted for in the window when it was put in.
     counted: u64,
     trace: Option<Trace>,
@@ -112,6 +118,7 @@ impl Answer {
             state: State::Ready(Vec::new()),
             charge,
             records: None,
+            files: None,
             counted: 0,
             trace,
         };
@@ -133,6 +140,7 @@ impl Answer {
             state: State::Waiting(later),
             charge,
             records: None,
+            files: None,
             counted,
             trace,
         }
@@ -182,6 +190,7 @@ impl Answer {
         }
         let encoded = encode_response(&self.header, &outgoing.response)?;
         self.records = outgoing.charge;
+        self.files = outgoing.files;
         self.take_over(encoded, outgoing.payloads);
         Ok(())
     }

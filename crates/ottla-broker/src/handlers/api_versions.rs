@@ -15,7 +15,10 @@ pub(crate) fn handle(context: &Context, request: &ApiVersionsRequest) -> ApiVers
         return ApiVersionsResponse::refusal(refusal);
     }
     if context.version >= 3 {
-        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        let (name, version) = (
+            &request.client_software_name,
+            &request.client_software_version,
+        );
         context.session.introduce(name, version);
     }
     let features = features::of(image);

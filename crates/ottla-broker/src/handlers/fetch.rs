@@ -182,16 +182,38 @@ impl Fetch {
         };
         while !self.is_enough() {
             // Nobody marked anything while this fetch had no interest yet: look once more.
-            let again = if self.session.watch_all() {
-                self.session.ready()
-            } else if self.more_came(deadline, of_request).await {
+            if self.session.watch_all() {
+                let ready = self.session.ready();
+                self.look_at(ready).await;
+                continue;
+            }
+            let mut again = self.close_files();
+            let came = self.more_came(deadline, of_request).await;
+            if came {
                 self.context.image = self.context.core.metadata().image();
-                self.session.take_marked()
-            } else {
-                return;
-            };
+                again.extend(self.session.take_marked());
+                again.sort_unstable_by_key(|index| self.session.slot(*index).map(|s| s.turn));
+                again.dedup();
+            }
             self.look_at(again).await;
+            if !came {
+                return;
+            }
         }
+    }
+
+    /// Holds no file from now on; the slots to look at again for that.
+    fn close_files(&mut self) -> Vec<u32> {
+        let mut closed = Vec::new();
+        for (index, look) in self.looks.values_mut() {
+            if let Look::Seen(seen) = look
+                && seen.file.take().is_some()
+            {
+                self.bytes -= seen.records.take().map_or(0, |records| records.len());
+                closed.push(*index);
+            }
+        }
+        closed
     }
 
     /// Waits until something changed; `false` when it is time to answer: also where others wait for
@@ -230,6 +252,9 @@ impl Fetch {
             };
             if let Some((_, before)) = self.looks.remove(&turn) {
                 self.bytes -= before.bytes();
+                let left = self.charge.bytes() - before.charged();
+                drop(before);
+                self.charge.shrink_to(left);
             }
             let share = Share {
                 bytes_left: self.bytes_max.saturating_sub(self.bytes),

@@ -105,6 +105,7 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
         node_id: node,
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
+        answer_files: Arc::new(tokio::sync::Semaphore::new(limits.files().answers)),
         producer_ids: ProducerIds::default(),
         groups: Arc::new(Groups::new(node, &config, timer.clone())),
         limits,

@@ -6,6 +6,7 @@ mod any_request;
 mod denied;
 mod groups;
 mod leaders;
+mod open_files;
 
 use std::sync::Arc;
 

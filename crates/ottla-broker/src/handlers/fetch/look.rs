@@ -7,10 +7,12 @@ use ottla_log::{AbortedTransaction, BatchSlice, LeaderEpoch, Offset, ReadError};
 use ottla_partition::metadata::Topic;
 use ottla_partition::partition::{Divergence, ReplicaError, divergence};
 use ottla_protocol::ErrorCode;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::session::{FetchSession, Key, TopicKey, Wants};
 use crate::authorizer::AclOperation;
 use crate::budget::Charge;
+use crate::connection::SENDFILE_MIN;
 use crate::handlers::wire::epoch;
 use crate::handlers::{Context, codes};
 use crate::partition::{Partition, View};
@@ -37,6 +39,10 @@ pub(super) enum Look {
 pub(super) struct Seen {
     pub(super) view: View,
     pub(super) records: Option<FileRange>,
+    /// For the file that they are in, if they are not in memory.
+    pub(super) file: Option<OwnedSemaphorePermit>,
+    /// What of it is charged.
+    pub(super) charged: u64,
     /// The aborted transactions among the records, for a reader of committed ones.
     pub(super) aborted: Vec<AbortedTransaction>,
     /// Whether more can be read than that.
@@ -48,6 +54,14 @@ impl Look {
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Seen(seen) => seen.records.as_ref().map_or(0, FileRange::len),
+            _ => 0,
+        }
+    }
+
+    /// What of it is charged.
+    pub(super) fn charged(&self) -> u64 {
+        match self {
+            Self::Seen(seen) => seen.charged,
             _ => 0,
         }
     }
@@ -151,20 +165,8 @@ async fn read(
     }
     let view = partition.view();
     let from = Offset::new(wants.offset);
-    if let Some(asked) = epoch(wants.last_fetched_epoch) {
-        let log = partition.log();
-        let history = |epoch| log.end_offset_for_epoch(epoch);
-        match divergence(&history, asked, from) {
-            Divergence::Unknown => return Look::Refused(ErrorCode::OffsetOutOfRange),
-            Divergence::At { .. } if from < view.start => {
-                return Look::Refused(ErrorCode::OffsetOutOfRange);
-            }
-            Divergence::At { epoch, end } => return Look::Diverging { view, epoch, end },
-            Divergence::None => {}
-        }
-    }
-    if from < view.start || from > view.end {
-        return Look::Refused(ErrorCode::OffsetOutOfRange);
+    if let Some(look) = misplaced(partition, view, wants, from) {
+        return look;
     }
     let until = match share.committed_only {
         true => view.last_stable,
@@ -176,6 +178,8 @@ async fn read(
         Look::Seen(Seen {
             view,
             records: None,
+            file: None,
+            charged: 0,
             aborted: Vec::new(),
             more,
         })
@@ -189,24 +193,47 @@ async fn read(
     // What is read is charged once it is known how much that is; before, there must be room.
     charge.room().await;
     let read = slice(context, partition, from, limit, until, share.committed_only).await;
-    let found = read.and_then(|(slice, aborted)| {
-        let found = records(slice, limit, share, charge)?;
-        Ok(found.map(|(records, next)| (records, next, aborted)))
-    });
-    match found {
-        Ok(Some((records, next, aborted))) => {
-            if !aborted.is_empty() {
-                charge.force(size_of_val(&*aborted) as u64);
-            }
-            Look::Seen(Seen {
-                view,
-                records: Some(records),
-                aborted,
-                more: next < until,
-            })
+    let (slice, aborted) = match read {
+        Ok((slice, _)) if slice.is_empty() || slice.len() > limit && !share.is_first => {
+            return nothing(true);
         }
-        Ok(None) => nothing(true),
+        Ok(read) => read,
+        Err(error) => return Look::Refused(failed(partition, &error)),
+    };
+    let before = charge.bytes();
+    if !aborted.is_empty() {
+        charge.force(size_of_val(&*aborted) as u64);
+    }
+    let more = slice.next_offset() < until;
+    match records(context, partition, slice, charge).await {
+        Ok((records, file)) => Look::Seen(Seen {
+            view,
+            records: Some(records),
+            file,
+            charged: charge.bytes() - before,
+            aborted,
+            more,
+        }),
         Err(error) => Look::Refused(failed(partition, &error)),
+    }
+}
+
+/// What to say of a position that is not in the log, or not on its history.
+fn misplaced(partition: &Partition, view: View, wants: Wants, from: Offset) -> Option<Look> {
+    let out_of_range = || Some(Look::Refused(ErrorCode::OffsetOutOfRange));
+    if let Some(asked) = epoch(wants.last_fetched_epoch) {
+        let log = partition.log();
+        let history = |epoch| log.end_offset_for_epoch(epoch);
+        match divergence(&history, asked, from) {
+            Divergence::Unknown => return out_of_range(),
+            Divergence::At { .. } if from < view.start => return out_of_range(),
+            Divergence::At { epoch, end } => return Some(Look::Diverging { view, epoch, end }),
+            Divergence::None => {}
+        }
+    }
+    match from < view.start || from > view.end {
+        true => out_of_range(),
+        false => None,
     }
 }
 
@@ -226,28 +253,46 @@ async fn slice(
     let cold = Arc::clone(partition);
     let runtime = context.core.runtime();
     let reading = runtime.spawn_blocking(move || cold.read(from, bytes_max, until, committed_only));
-    reading.await.unwrap_or_else(|panic| {
-        tracing::error!(%panic, "a read panicked; this is a bug");
-        Err(ReadError::Closed(partition.id().clone()))
-    })
+    let read = reading.await;
+    read.unwrap_or_else(|panic| Err(panicked(partition, &panic)))
 }
 
-/// What of a slice goes into the answer, and where the next read goes on; nothing where its first
-/// batch alone is too large, and others were read before.
-fn records(
+fn panicked(partition: &Partition, panic: &dyn std::fmt::Display) -> ReadError {
+    tracing::error!(%panic, "a read panicked; this is a bug");
+    ReadError::Closed(partition.id().clone())
+}
+
+/// The bytes of a slice as they are sent: a range of its file where that is cheaper and there are
+/// files left for answers, else in memory. Files stay open for as long as a client takes its time,
+/// and a fetch may be of more partitions than there are descriptors.
+async fn records(
+    context: &Context,
+    partition: &Partition,
     slice: BatchSlice,
-    limit: u64,
-    share: Share,
     charge: &mut Charge,
-) -> Result<Option<(FileRange, Offset)>, ReadError> {
-    if slice.is_empty() || slice.len() > limit && !share.is_first {
-        return Ok(None);
-    }
+) -> Result<(FileRange, Option<OwnedSemaphorePermit>), ReadError> {
     let range = slice.file_range()?;
     if matches!(range, FileRange::Chunks(_)) {
         charge.force(range.len());
+        return Ok((range, None));
     }
-    Ok(Some((range, slice.next_offset())))
+    if range.len() >= SENDFILE_MIN {
+        let files = Arc::clone(context.core.answer_files());
+        if let Ok(file) = files.try_acquire_owned() {
+            return Ok((range, Some(file)));
+        }
+    }
+    charge.grow(range.len()).await;
+    let bytes = match slice.bytes_nowait()? {
+        Some(bytes) => bytes,
+        None => {
+            let reading = context.core.runtime().spawn_blocking(move || slice.bytes());
+            reading
+                .await
+                .map_err(|panic| panicked(partition, &panic))??
+        }
+    };
+    Ok((FileRange::Chunks(vec![bytes]), None))
 }
 
 fn of_replica(error: &ReplicaError) -> ErrorCode {

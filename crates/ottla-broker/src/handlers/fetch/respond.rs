@@ -7,6 +7,8 @@ use ottla_protocol::fetch::{
     PartitionData, Records,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::look::{Look, Seen};
 use super::session::{Key, Told, TopicKey};
 use super::{Context, Fetch, Held};
@@ -76,6 +78,7 @@ pub(super) fn respond(mut fetch: Fetch) -> Outgoing {
         leaders: Leaders::new(&context),
         topics: Vec::new(),
         payloads: Vec::new(),
+        files: None,
     };
     // Those that there is nothing by the name of come last, as Kafka does.
     let (missing, found): (Vec<_>, Vec<_>) = looks
@@ -98,6 +101,7 @@ pub(super) fn respond(mut fetch: Fetch) -> Outgoing {
         leaders,
         topics,
         payloads,
+        files,
     } = answer;
     let response = FetchResponse {
         session_id: end(&mut fetch),
@@ -109,6 +113,7 @@ pub(super) fn respond(mut fetch: Fetch) -> Outgoing {
         response: response.into(),
         payloads,
         charge: Some(fetch.charge),
+        files,
     }
 }
 
@@ -143,6 +148,7 @@ struct Answer<'a> {
     leaders: Leaders<'a>,
     topics: Vec<FetchableTopicResponse>,
     payloads: Vec<FileRange>,
+    files: Option<OwnedSemaphorePermit>,
 }
 
 impl Answer<'_> {
@@ -162,7 +168,7 @@ impl Answer<'_> {
             },
             Look::Seen(found) => PartitionData {
                 aborted_transactions: Some(aborted(&found.aborted)),
-                records: self.records(found.records),
+                records: self.records(found.records, found.file),
                 ..seen(key.partition, &found.view)
             },
         };
@@ -208,12 +214,20 @@ impl Answer<'_> {
         partition
     }
 
-    fn records(&mut self, records: Option<FileRange>) -> Records {
+    fn records(
+        &mut self,
+        records: Option<FileRange>,
+        file: Option<OwnedSemaphorePermit>,
+    ) -> Records {
         let Some(range) = records else {
             return Records::default();
         };
         let length = usize::try_from(range.len()).expect("a range was read into no more memory");
         self.payloads.push(range);
+        match (&mut self.files, file) {
+            (Some(files), Some(file)) => files.merge(file),
+            (files, file) => *files = files.take().or(file),
+        }
         Records::Payload {
             index: self.payloads.len() - 1,
             length,

@@ -161,8 +161,8 @@ fn draw(entropy: &dyn Entropy) -> i32 {
 #[cfg(test)]
 mod tests {
     use ottla_log::SeededEntropy;
-    use ottla_protocol::{Seq, StrBytes};
     use ottla_protocol::fetch::{FetchPartition, FetchTopic};
+    use ottla_protocol::{Seq, StrBytes};
 
     use super::*;
 
