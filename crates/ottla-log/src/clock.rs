@@ -23,6 +23,12 @@ pub trait Clock: fmt::Debug + Send + Sync {
         Some(until.saturating_sub(self.monotonic()))
     }
 
+    /// Whether somebody may advance it by hand. What was due meanwhile was not late then, as it
+    /// would be by a clock that goes by itself.
+    fn is_advanced_by_hand(&self) -> bool {
+        false
+    }
+
     /// Tells `observer` of each advance by hand, as long as it lives. Nobody advances the
     /// system's clock, so by default nothing is ever told.
     fn observe(&self, observer: Weak<dyn ClockObserver>) {

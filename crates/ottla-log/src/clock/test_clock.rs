@@ -117,6 +117,10 @@ impl Clock for TestClock {
         (self.shared.ticking.is_some() || left.is_zero()).then_some(left)
     }
 
+    fn is_advanced_by_hand(&self) -> bool {
+        true
+    }
+
     fn observe(&self, observer: Weak<dyn ClockObserver>) {
         let mut observers = self.shared.observers.lock();
         observers.retain(|known| known.strong_count() > 0);

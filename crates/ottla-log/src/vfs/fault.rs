@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use self::file::FaultFile;
 pub use self::rule::{Call, Fault, Operation, Rule};
@@ -28,6 +28,9 @@ pub struct FaultVfs {
 #[derive(Debug, Default)]
 struct Script {
     state: Mutex<State>,
+    /// Whether syncs of files have to wait.
+    stalled: Mutex<bool>,
+    goes_on: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,18 @@ impl FaultVfs {
     pub fn free_space(&self) {
         let mut state = self.script.state.lock();
         state.rules.retain(|rule| rule.fault != Fault::NoSpace);
+    }
+
+    /// Has every sync of a file wait, as on a disk that does not answer, until
+    /// [`FaultVfs::go_on`]. Nothing is wrong with what is written meanwhile.
+    pub fn stall_syncs(&self) {
+        *self.script.stalled.lock() = true;
+    }
+
+    /// Lets the syncs go on that wait since [`FaultVfs::stall_syncs`].
+    pub fn go_on(&self) {
+        *self.script.stalled.lock() = false;
+        self.script.goes_on.notify_all();
     }
 
     /// Every call so far, in order.
@@ -109,6 +124,12 @@ impl Script {
                 _ => usize::MAX,
             }),
         }
+    }
+
+    /// Returns when a sync may go on.
+    fn await_syncs(&self) {
+        let mut stalled = self.stalled.lock();
+        self.goes_on.wait_while(&mut stalled, |stalled| *stalled);
     }
 
     /// Whether a sync of `path` has nothing to do, because an earlier one lost it.
