@@ -9,6 +9,7 @@
 mod alarms;
 mod config;
 mod load;
+mod memory;
 mod shard;
 mod timers;
 mod topic;
@@ -26,11 +27,13 @@ use ottla_protocol::ErrorCode;
 use parking_lot::Mutex;
 
 use crate::core::BrokerCore;
+use crate::limits::Limits;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::timer::Timer;
 
 use alarms::Alarms;
+use memory::Memory;
 pub(crate) use shard::{Asked, Shard};
 pub(crate) use topic::{OFFSETS_TOPIC, partition_of};
 
@@ -46,14 +49,21 @@ pub(crate) struct Groups {
     commit_timeout: Duration,
     timer: Timer,
     alarms: Arc<Alarms>,
+    memory: Arc<Memory>,
     shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
     /// Partitions with a log on the disk that the loader behind the start has still to see loaded.
     unloaded: Mutex<BTreeSet<i32>>,
 }
 
 impl Groups {
-    /// The groups of the broker `node`, which `config` gives rules for, none of them loaded.
-    pub(crate) fn new(node: BrokerId, config: &BrokerConfig, timer: Timer) -> Self {
+    /// The groups of the broker `node`, which `config` and `limits` give rules for, none of them
+    /// loaded.
+    pub(crate) fn new(
+        node: BrokerId,
+        config: &BrokerConfig,
+        limits: &Limits,
+        timer: Timer,
+    ) -> Self {
         Self {
             node,
             config: config::of_groups(config),
@@ -61,6 +71,7 @@ impl Groups {
             commit_timeout: config::commit_timeout(config),
             timer,
             alarms: Arc::default(),
+            memory: Memory::new(limits.groups_bytes_max),
             shards: Mutex::default(),
             unloaded: Mutex::default(),
         }

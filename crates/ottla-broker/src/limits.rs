@@ -84,6 +84,9 @@ pub struct Limits {
     /// Groups and subscriptions to client metrics whose configuration one request may ask for:
     /// each has one, whether it exists or not.
     pub described_groups_max: usize,
+    /// Bytes that all groups may take in memory: their members, and the offsets that they have
+    /// committed. What would take more is refused. The default is as much as `budget_bytes`.
+    pub groups_bytes_max: u64,
     /// Producers that one DescribeProducers request is told of.
     pub described_producers_max: usize,
 }
@@ -119,6 +122,7 @@ impl Default for Limits {
             fetch_session_partitions_max: 200_000,
             auto_create_topics_max: 100,
             described_groups_max: 1_000,
+            groups_bytes_max: budget_bytes,
             described_producers_max: 1 << 16,
         }
     }

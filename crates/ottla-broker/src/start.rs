@@ -226,7 +226,12 @@ fn core(
         Arc::clone(&options.entropy),
         metadata.published(),
     ));
-    let groups = Arc::new(Groups::new(node_id, &options.config, timer.clone()));
+    let groups = Arc::new(Groups::new(
+        node_id,
+        &options.config,
+        &limits,
+        timer.clone(),
+    ));
     let (of_metadata, its_groups) = (Arc::clone(&partitions), Arc::clone(&groups));
     metadata.on_publish(move |old, new| {
         of_metadata.apply(old, new);

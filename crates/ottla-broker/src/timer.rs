@@ -59,6 +59,15 @@ impl Timer {
         self.clock.monotonic()
     }
 
+    /// When to say that something comes which was due at `due`: at its time where somebody moved
+    /// the clock past it, else now, however late that is.
+    pub(crate) fn comes_at(&self, due: Duration) -> Duration {
+        match self.clock.is_advanced_by_hand() {
+            true => due,
+            false => self.clock.monotonic(),
+        }
+    }
+
     /// The moment `wait` from now.
     pub(crate) fn after(&self, wait: Duration) -> Deadline {
         Deadline(self.clock.monotonic().saturating_add(wait))

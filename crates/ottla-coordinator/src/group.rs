@@ -9,6 +9,7 @@ mod live;
 mod record;
 pub mod request;
 pub mod response;
+mod room;
 #[cfg(test)]
 mod scripts;
 mod shard;
@@ -18,10 +19,11 @@ mod state;
 mod text;
 
 pub use config::{GroupConfig, Limits};
-pub use decision::{Answer, Decision, Now, TimerChange, TimerKey, WaiterId};
+pub use decision::{Answer, Decision, MemberKey, Now, TimerChange, TimerKey, WaiterId};
 pub use record::{
     CommittedOffset, GroupMetadata, MemberMetadata, Record, RecordError, UnknownRecord,
 };
 pub use request::GroupRequest;
 pub use response::GroupResponse;
+pub use room::Room;
 pub use shard::{GroupShard, Weight};

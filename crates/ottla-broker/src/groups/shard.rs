@@ -2,8 +2,11 @@
 //!
 //! Inputs come one at a time, under one lock. Of each, the records are appended and replayed and
 //! the timers set before the next; the answers are handed out with the offset up to which the log
-//! must be durable before anybody hears of them. Where an append fails, or is never durable, the
-//! shard is lost with all it remembers: the next one loads from the log.
+//! must be durable before anybody hears of them. Where the log refuses an append and stays as it
+//! was, so is the request. Where an append fails otherwise, or is never durable, the shard is lost
+//! with all it remembers: the next one loads from the log.
+
+mod append;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,33 +14,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use ottla_coordinator::group::{
-    Decision, GroupConfig, GroupRequest, GroupResponse, GroupShard, Now, Record as GroupRecord,
-    WaiterId,
+    Decision, GroupConfig, GroupRequest, GroupResponse, GroupShard, MemberKey, Now, WaiterId,
 };
-use ottla_log::{
-    BatchOptions, Codec, LeaderEpoch, Limits, Offset, Origin, Record, TopicId, TopicName,
-    ValidBatches, build_batch,
-};
+use ottla_log::{Codec, LeaderEpoch, Offset, TopicId, TopicName};
 use ottla_partition::metadata::Image;
-use ottla_partition::partition::Acks;
 use ottla_protocol::{ErrorCode, StrBytes};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use self::append::Failure;
 use super::alarms::Alarms;
+use super::memory::{Memory, Share};
 use super::timers::Timers;
 use super::{Groups, ShardId, Told, load};
 use crate::core::BrokerCore;
 use crate::gate::{Gate, Place};
-use crate::partition::{Partition, Refusal};
+use crate::partition::Partition;
 use crate::session::Session;
 use crate::timer::Timer;
-
-/// The most bytes of records in one batch, unless one record alone has more.
-const BATCH_BYTES_MAX: usize = 768 * 1024;
 
 /// A shard of groups.
 #[derive(Debug)]
@@ -49,6 +45,7 @@ pub(crate) struct Shard {
     commit_timeout: Duration,
     timer: Timer,
     alarms: Arc<Alarms>,
+    memory: Arc<Memory>,
     state: Mutex<State>,
     /// Whether the state is [`State::Lost`], for those who must not wait for its lock.
     is_lost: AtomicBool,
@@ -70,13 +67,29 @@ enum State {
 #[derive(Debug)]
 struct Active {
     machine: GroupShard,
+    /// What the machine holds in memory.
+    share: Share,
     /// The term in which it was loaded.
     epoch: LeaderEpoch,
     timers: Timers,
     /// When the shard is to be woken next.
     alarm: Option<Duration>,
-    waiting: HashMap<WaiterId, oneshot::Sender<(GroupResponse, Offset)>, RandomState>,
+    waiting: HashMap<WaiterId, oneshot::Sender<Decided>, RandomState>,
     next_waiter: u64,
+    /// When the last input came.
+    last_input: Duration,
+    /// Whether the log refused what was decided last.
+    is_refused: bool,
+}
+
+/// An answer that leaves once it is durable.
+#[derive(Debug)]
+struct Decided {
+    response: GroupResponse,
+    /// How far the log has to be durable.
+    until: Offset,
+    /// Whose session begins when it leaves.
+    session: Option<MemberKey>,
 }
 
 impl Shard {
@@ -89,6 +102,7 @@ impl Shard {
             commit_timeout: of.commit_timeout,
             timer: of.timer.clone(),
             alarms: Arc::clone(&of.alarms),
+            memory: Arc::clone(&of.memory),
             state: Mutex::new(State::Loading),
             is_lost: AtomicBool::new(false),
             is_loaded: watch::Sender::new(false),
@@ -125,11 +139,14 @@ impl Shard {
         }
         *state = State::Active(Box::new(Active {
             machine,
+            share: Share::new(&self.memory),
             epoch,
             timers: Timers::default(),
             alarm: None,
             waiting: HashMap::default(),
             next_waiter: 0,
+            last_input: Duration::ZERO,
+            is_refused: false,
         }));
         self.drive(&mut state, GroupShard::loaded);
         // A topic whose deletion is not published yet is forgotten when it is: that waits for the
@@ -213,29 +230,38 @@ impl Shard {
     pub(super) fn topics_deleted(&self, gone: &[(TopicName, TopicId)]) {
         let name = |name: &TopicName| StrBytes::from_string(name.as_str().to_owned());
         let gone = gone.iter().map(|(topic, id)| (name(topic), *id));
-        let mut state = self.state.lock();
         let gone: Vec<_> = gone.collect();
+        let mut state = self.state.lock();
+        self.fire(&mut state);
         self.drive(&mut state, |machine, _| machine.topics_deleted(&gone));
     }
 
     fn fire(&self, state: &mut State) {
         let now = self.timer.monotonic();
         while let State::Active(active) = state
-            && let Some(key) = active.timers.take_due(now)
+            && let Some((due, key)) = active.timers.take_due(now)
         {
-            self.drive(state, |machine, now| machine.timer(now, &key));
+            let at = self.timer.comes_at(due);
+            self.drive_at(at, state, |machine, now| machine.timer(now, &key));
         }
     }
 
     /// Hands the machine an input and carries out what it decides.
     fn drive(&self, state: &mut State, input: impl FnOnce(&mut GroupShard, Now) -> Decision) {
+        self.drive_at(self.timer.monotonic(), state, input);
+    }
+
+    fn drive_at(
+        &self,
+        at: Duration,
+        state: &mut State,
+        input: impl FnOnce(&mut GroupShard, Now) -> Decision,
+    ) {
         let State::Active(active) = state else {
             return;
         };
-        let now = Now {
-            monotonic: self.timer.monotonic(),
-            wall: self.timer.now(),
-        };
+        let now = self.input_at(at, active);
+        active.machine.allow(active.share.room());
         let decision = input(&mut active.machine, now);
         if let Err(error) = self.carry_out(active, decision) {
             let partition = self.partition.id();
@@ -243,64 +269,57 @@ impl Shard {
             self.set_lost(state);
             return;
         }
+        active.share.set(active.machine.bytes_held());
         self.plan(state);
     }
 
+    /// The time of an input that comes `at`, or after the one before.
+    fn input_at(&self, at: Duration, active: &mut Active) -> Now {
+        active.last_input = active.last_input.max(at);
+        Now {
+            monotonic: active.last_input,
+            wall: self.timer.now(),
+        }
+    }
+
     fn carry_out(&self, active: &mut Active, decision: Decision) -> Result<(), Failure> {
-        let until = match decision.records.is_empty() {
-            true => decision.seen,
-            false => self.append(active, &decision.records)?,
-        };
+        let (decision, until) = self.remember(active, decision)?;
         for change in decision.timers {
             active.timers.change(change);
         }
+        let is_durable = self.is_durable(until);
+        // The append may have taken its time.
+        let now = self.input_at(self.timer.comes_at(active.last_input), active);
         for answer in decision.answers {
-            if let Some(waiter) = active.waiting.remove(&answer.waiter) {
-                // Whoever waited may be gone.
-                let _ = waiter.send((answer.response, until));
+            let mut session = answer.session;
+            if is_durable && let Some(key) = session.take() {
+                active.machine.answered(now, &key);
+            }
+            let decided = Decided {
+                response: answer.response,
+                until,
+                session,
+            };
+            // Whoever waited may be gone.
+            let unheard = match active.waiting.remove(&answer.waiter) {
+                Some(waiter) => waiter.send(decided).err(),
+                None => Some(decided),
+            };
+            if let Some(key) = unheard.and_then(|unheard| unheard.session) {
+                active.machine.answered(now, &key);
             }
         }
         Ok(())
     }
 
-    /// Appends and replays; the offset behind the records. They are one batch, unless they are so
-    /// many that it would not fit: what forgets a large group may take effect in several steps.
-    fn append(&self, active: &mut Active, records: &[GroupRecord]) -> Result<Offset, Failure> {
-        let epoch = self.partition.leader_epoch();
-        if epoch != active.epoch {
-            return Err(Failure::OtherTerm(active.epoch, epoch));
+    /// An answer leaves that begins a session, or nobody is there to get it.
+    fn answered(&self, key: &MemberKey) {
+        let mut state = self.state.lock();
+        self.fire(&mut state);
+        if let State::Active(active) = &mut *state {
+            let now = self.input_at(self.timer.monotonic(), active);
+            active.machine.answered(now, key);
         }
-        let mut end = Offset::ZERO;
-        let mut rest = records;
-        while !rest.is_empty() {
-            let batch = encode(&mut rest)?;
-            end = self.append_batch(active, &batch)?;
-        }
-        Ok(end)
-    }
-
-    fn append_batch(
-        &self,
-        active: &mut Active,
-        batch: &[(Record, &GroupRecord)],
-    ) -> Result<Offset, Failure> {
-        let options = BatchOptions {
-            codec: self.codec,
-            now: self.timer.now(),
-            ..BatchOptions::default()
-        };
-        let records: Vec<_> = batch.iter().map(|(record, _)| record.clone()).collect();
-        let encoded = build_batch(&records, &options)?;
-        let valid = ValidBatches::parse(encoded, &Limits::default())?;
-        // How large it may be, and what it may say, was decided with the records: settings of the
-        // topic, which bind its clients, must not cost the shard what was decided.
-        let appended = self
-            .partition
-            .append(Origin::Coordinator, valid, Acks::All)?;
-        for ((_, record), offset) in batch.iter().zip(appended.base_offset.get()..) {
-            active.machine.replay(Offset::new(offset), record);
-        }
-        Ok(appended.end)
     }
 
     /// Sees that the shard is woken when its first timer is due.
@@ -338,34 +357,22 @@ impl Shard {
             gate.open().await;
         }
         drop(forget);
-        if gate.place(0) == Place::Settled(ErrorCode::None) {
-            return Ok(());
+        match gate.place(0) {
+            Place::Settled(ErrorCode::None) => Ok(()),
+            // The log has it; that it is on too few brokers to be sure of takes nothing back.
+            Place::Settled(
+                ErrorCode::NotEnoughReplicasAfterAppend | ErrorCode::RequestTimedOut,
+            ) => Err(ErrorCode::CoordinatorNotAvailable),
+            _ => {
+                self.lose();
+                Err(ErrorCode::NotCoordinator)
+            }
         }
-        self.lose();
-        Err(ErrorCode::NotCoordinator)
     }
 
     fn is_durable(&self, until: Offset) -> bool {
         self.partition.view().high_watermark >= until
     }
-}
-
-/// Encodes as many of `rest` as one batch takes, at least one, and leaves the others.
-fn encode<'a>(rest: &mut &'a [GroupRecord]) -> Result<Vec<(Record, &'a GroupRecord)>, Failure> {
-    let mut encoded = Vec::new();
-    let mut bytes = 0;
-    for record in *rest {
-        let (key, value) = record.encode()?;
-        bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-        if !encoded.is_empty() && bytes > BATCH_BYTES_MAX {
-            break;
-        }
-        let mut bare = Record::new(Bytes::new());
-        (bare.key, bare.value) = (Some(key), value);
-        encoded.push((bare, record));
-    }
-    *rest = rest.get(encoded.len()..).unwrap_or_default();
-    Ok(encoded)
 }
 
 /// Takes a waiter out of its partition.
@@ -384,7 +391,7 @@ impl Drop for Forget<'_> {
 pub(crate) struct Asked {
     shard: Arc<Shard>,
     session: Arc<Session>,
-    told: oneshot::Receiver<(GroupResponse, Offset)>,
+    told: oneshot::Receiver<Decided>,
 }
 
 impl Asked {
@@ -397,23 +404,30 @@ impl Asked {
             () = self.session.hurried() => return Err(ErrorCode::NotCoordinator),
         };
         // Without a word the shard was lost.
-        let (response, until) = told.map_err(|_| ErrorCode::NotCoordinator)?;
-        self.shard.durable(until, &self.session).await?;
-        Ok(response)
+        let decided = told.map_err(|_| ErrorCode::NotCoordinator)?;
+        let _begins = decided.session.map(|key| BeginsSession(&self.shard, key));
+        self.shard.durable(decided.until, &self.session).await?;
+        Ok(decided.response)
     }
 }
 
-/// Why a decision could not be carried out.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("it was loaded in the leader epoch {0}, and now is {1}")]
-    OtherTerm(LeaderEpoch, LeaderEpoch),
-    #[error("a record cannot be encoded: {0}")]
-    Encode(#[from] ottla_protocol::EncodeError),
-    #[error("records do not fit into a batch: {0}")]
-    Build(#[from] ottla_log::BuildError),
-    #[error("a batch is not valid: {0}")]
-    Batch(#[from] ottla_log::BatchError),
-    #[error("records cannot be appended: {0}")]
-    Append(#[from] Refusal),
+impl Drop for Asked {
+    /// What is on its way to nobody leaves at once.
+    fn drop(&mut self) {
+        self.told.close();
+        if let Ok(decided) = self.told.try_recv()
+            && let Some(key) = decided.session
+        {
+            self.shard.answered(&key);
+        }
+    }
+}
+
+/// Begins a session when an answer leaves, one way or the other.
+struct BeginsSession<'a>(&'a Shard, MemberKey);
+
+impl Drop for BeginsSession<'_> {
+    fn drop(&mut self) {
+        self.0.answered(&self.1);
+    }
 }

@@ -36,14 +36,14 @@ impl Timers {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The first one, if it is due at `now`; it is not set any more.
-    pub(super) fn take_due(&mut self, now: Duration) -> Option<TimerKey> {
+    /// The first one and when it was due, if that is not after `now`; it is not set any more.
+    pub(super) fn take_due(&mut self, now: Duration) -> Option<(Duration, TimerKey)> {
         if self.first()? > now {
             return None;
         }
-        let (_, key) = self.due.pop_first()?;
+        let (at, key) = self.due.pop_first()?;
         self.by_key.remove(&key);
-        Some(key)
+        Some((at, key))
     }
 }
 
@@ -71,13 +71,14 @@ mod tests {
         set(&mut timers, "a", Some(2));
         set(&mut timers, "b", None);
         set(&mut timers, "b", None);
+        let at = |seconds| Some((Duration::from_secs(seconds), key("a")));
         assert_eq!(timers.first(), Some(Duration::from_secs(2)));
         assert_eq!(timers.take_due(Duration::from_secs(1)), None);
-        assert_eq!(timers.take_due(Duration::from_secs(9)), Some(key("a")));
+        assert_eq!(timers.take_due(Duration::from_secs(9)), at(2));
         assert_eq!(timers.take_due(Duration::from_secs(9)), None);
         set(&mut timers, "a", Some(7));
         set(&mut timers, "a", Some(7));
-        assert_eq!(timers.take_due(Duration::from_secs(7)), Some(key("a")));
+        assert_eq!(timers.take_due(Duration::from_secs(7)), at(7));
         assert_eq!(timers.first(), None);
     }
 }

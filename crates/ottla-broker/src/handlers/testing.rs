@@ -107,7 +107,7 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
         fetch_sessions: FetchSessions::new(&limits),
         answer_files: Arc::new(tokio::sync::Semaphore::new(limits.files().answers)),
         producer_ids: ProducerIds::default(),
-        groups: Arc::new(Groups::new(node, &config, timer.clone())),
+        groups: Arc::new(Groups::new(node, &config, &limits, timer.clone())),
         limits,
         log_limits: ottla_log::Limits::default(),
         partitions: Arc::new(Partitions::new(

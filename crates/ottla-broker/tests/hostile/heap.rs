@@ -30,6 +30,11 @@ impl Heap {
         PEAK.load(Relaxed).saturating_sub(self.live_before)
     }
 
+    /// What is held now, beyond what was held before.
+    pub(crate) fn live(self) -> usize {
+        LIVE.load(Relaxed).saturating_sub(self.live_before)
+    }
+
     /// The largest single allocation.
     pub(crate) fn largest(self) -> usize {
         LARGEST.load(Relaxed)

@@ -12,6 +12,7 @@ mod cost;
 #[path = "../../../ottla-protocol/src/tests/filler.rs"]
 mod filler;
 mod floods;
+mod groups;
 mod heap;
 mod lengths;
 mod peer;

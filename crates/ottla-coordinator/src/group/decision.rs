@@ -36,12 +36,15 @@ impl WaiterId {
 }
 
 /// What follows from one input. The broker
-/// 1. appends `records`, where there are any, as one batch; fails that, or fails their
-///    durability later, it drops the shard, gives up all its waiters, and loads it anew;
+/// 1. appends `records`, where there are any, as one batch. Where the log refuses them and is as it
+///    was, it hands the decision to [`GroupShard::refused`](super::GroupShard::refused) and carries
+///    out what follows instead. Fails the append otherwise, or fails their durability later, it
+///    drops the shard, gives up all its waiters, and loads it anew;
 /// 2. hands each record to [`GroupShard::replay`](super::GroupShard::replay) with its offset;
 /// 3. sets and cancels `timers`;
 /// 4. sends the `answers` once the log is durable up to the end of the records or, where there
-///    are none, up to `seen`.
+///    are none, up to `seen`, and calls [`GroupShard::answered`](super::GroupShard::answered) for
+///    those that say whose session they begin.
 ///
 /// Steps 1 to 3 come before the next input.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,6 +66,19 @@ pub struct Answer {
     pub waiter: WaiterId,
     /// What it gets.
     pub response: GroupResponse,
+    /// Whose session begins when the answer leaves, or when nobody is there any more to get it.
+    /// Until [`GroupShard::answered`](super::GroupShard::answered) is told so, the member need
+    /// not speak.
+    pub session: Option<MemberKey>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberKey {
+    /// The group.
+    pub group: StrBytes,
+    /// The member.
+    pub member: StrBytes,
 }
 
 /// A timer is set or cancelled.
@@ -80,12 +96,7 @@ pub struct TimerChange {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimerKey {
     /// See whether this member still lives, or came back with the id that it was given.
-    Session {
-        /// The group.
-        group: StrBytes,
-        /// The member.
-        member: StrBytes,
-    },
+    Session(MemberKey),
     /// The time for joining this group's next generation is up.
     Join {
         /// The group.

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod check;
+mod deadline;
 mod expire;
 mod join;
 mod leave;
@@ -22,12 +23,14 @@ use bytes::Bytes;
 use ottla_log::Timestamp;
 use ottla_protocol::{ErrorCode, StrBytes};
 
+use self::deadline::Deadline;
 use self::member::Member;
 pub(super) use self::member::bytes as protocols_bytes;
 pub(super) use self::turn::Turn;
 use super::record::{GroupMetadata, MemberMetadata};
 use super::request::{Identity, Protocol};
 use super::response::{GroupState, JoinedMember};
+use super::room;
 
 /// The protocol type of consumers, whose metadata Kafka looks into.
 pub(super) const CONSUMER: &str = "consumer";
@@ -44,22 +47,24 @@ pub(super) struct Live {
     /// The member of each `group.instance.id`.
     statics: BTreeMap<StrBytes, StrBytes>,
     /// The ids that were handed out and not come back with, and until when they may.
-    pending: BTreeMap<StrBytes, Duration>,
+    pending: BTreeMap<StrBytes, Deadline>,
     /// The members that have not synced with this generation.
     unsynced: BTreeSet<StrBytes>,
     /// How many members wait for the answer to their join.
     joining: usize,
     /// How many members support each protocol.
     support: BTreeMap<StrBytes, usize>,
-    /// What all members' protocols take.
+    /// What all members' protocols say, in bytes.
     bytes: usize,
+    /// What its members and the ids that it handed out take in memory, about.
+    held: usize,
     /// The topics of all members; `None` where they are not known.
     subscribed: Option<BTreeSet<StrBytes>>,
     state_since: Option<Timestamp>,
     /// When the time for joining is up.
-    join_until: Option<Duration>,
+    join_until: Option<Deadline>,
     /// When the time for syncing is up.
-    sync_until: Option<Duration>,
+    sync_until: Option<Deadline>,
 }
 
 /// Where a group stands between two generations.
@@ -99,6 +104,7 @@ impl Live {
             joining: 0,
             support: BTreeMap::new(),
             bytes: 0,
+            held: 0,
             subscribed: None,
             state_since: metadata.and_then(|m| m.state_since),
             join_until: None,
@@ -158,6 +164,11 @@ impl Live {
 
     pub(super) const fn members(&self) -> &BTreeMap<StrBytes, Member> {
         &self.members
+    }
+
+    /// What it takes in memory, about.
+    pub(super) fn bytes_held(&self) -> usize {
+        room::LIVE_BYTES + self.held
     }
 
     /// How many ids were handed out and not come back with.
@@ -256,16 +267,18 @@ impl Live {
         if self.leader.is_none() {
             self.leader = Some(id.clone());
         }
-        self.pending.remove(&id);
+        self.come_back(&id);
+        self.held += member.bytes(&id);
         let before = self.members.insert(id, member);
         assert!(before.is_none(), "a member is added twice");
     }
 
     /// Takes a member out; the next one leads where it led.
     fn remove(&mut self, id: &StrBytes) -> Option<Member> {
-        self.pending.remove(id);
+        self.come_back(id);
         self.unsynced.remove(id);
         let member = self.members.remove(id)?;
+        self.held -= member.bytes(id);
         self.uncount(&member.protocols);
         self.joining -= usize::from(member.join.is_some());
         if let Some(instance) = &member.instance_id {
@@ -275,6 +288,19 @@ impl Live {
             self.leader = self.members.keys().next().cloned();
         }
         Some(member)
+    }
+
+    /// Expects somebody to come back with the id.
+    fn expect(&mut self, id: StrBytes, until: Deadline) {
+        self.held += pending_bytes(&id);
+        self.pending.insert(id, until);
+    }
+
+    /// Expects nobody with the id any more.
+    fn come_back(&mut self, id: &StrBytes) {
+        if self.pending.remove(id).is_some() {
+            self.held -= pending_bytes(id);
+        }
     }
 
     fn count(&mut self, protocols: &[Protocol]) {
@@ -305,4 +331,8 @@ impl Live {
         self.phase = phase;
         self.state_since = Some(turn.now.wall);
     }
+}
+
+fn pending_bytes(id: &StrBytes) -> usize {
+    room::PENDING_BYTES + 3 * id.len()
 }

@@ -22,7 +22,6 @@ pub enum GroupRequest {
     OffsetFetch(OffsetFetch),
     OffsetDelete(OffsetDelete),
     Describe(DescribeGroup),
-    ConsumerDescribe(DescribeGroup),
     List(ListGroups),
     Delete(DeleteGroup),
 }
@@ -163,14 +162,8 @@ pub struct CommitPartition {
 pub struct OffsetFetch {
     /// The group.
     pub group: StrBytes,
-    /// Its member, where the client says so (version 9 and later). A classic group does not look.
-    pub member_id: Option<StrBytes>,
-    /// The member's epoch; -1 where the client does not say.
-    pub member_epoch: i32,
     /// The partitions; `None` for all that have an offset.
     pub topics: Option<Vec<TopicPartitions>>,
-    /// Refuse partitions with an offset that an open transaction may still change.
-    pub require_stable: bool,
 }
 
 /// Some partitions of a topic.

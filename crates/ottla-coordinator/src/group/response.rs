@@ -21,10 +21,42 @@ pub enum GroupResponse {
     OffsetDelete(DeletedOffsets),
     /// `None` where there is no such classic group.
     Describe(Option<DescribedGroup>),
-    /// Always an error: no group here speaks the newer protocol.
-    ConsumerDescribe(ErrorCode),
     List(Vec<ListedGroup>),
     Delete(ErrorCode),
+}
+
+impl GroupResponse {
+    /// The answer where the log did not take what this one tells of. One that refuses anyway stays.
+    #[must_use]
+    pub fn refused(self, error: ErrorCode) -> Self {
+        let verdict = |said: ErrorCode| match said {
+            ErrorCode::None => error,
+            other => other,
+        };
+        match self {
+            Self::Join(joined) if joined.error == ErrorCode::None => {
+                Self::Join(JoinedGroup::refused(error, StrBytes::new()))
+            }
+            Self::Sync(synced) if synced.error == ErrorCode::None => {
+                Self::Sync(SyncedGroup::refused(error))
+            }
+            Self::Leave(left) => Self::Leave(LeftGroup {
+                error: verdict(left.error),
+                members: Vec::new(),
+            }),
+            Self::OffsetCommit(mut committed) => {
+                let partitions = committed.topics.iter_mut().flat_map(|(_, all)| all);
+                partitions.for_each(|(_, said)| *said = verdict(*said));
+                Self::OffsetCommit(committed)
+            }
+            Self::OffsetDelete(deleted) => Self::OffsetDelete(DeletedOffsets {
+                error: verdict(deleted.error),
+                topics: Vec::new(),
+            }),
+            Self::Delete(said) => Self::Delete(verdict(said)),
+            other => other,
+        }
+    }
 }
 
 /// The answer to a join.
@@ -132,8 +164,6 @@ pub struct CommittedOffsets {
 /// What was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedOffsets {
-    /// Whether the group as a whole cannot be asked.
-    pub error: ErrorCode,
     /// The topics, in the order of the request or by name.
     pub topics: Vec<FetchedTopic>,
 }

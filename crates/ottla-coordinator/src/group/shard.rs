@@ -4,6 +4,7 @@ mod admin;
 mod expiry;
 mod members;
 mod offsets;
+mod refusal;
 mod weight;
 
 use std::collections::BTreeMap;
@@ -12,10 +13,11 @@ use ottla_log::{Offset, TopicId};
 use ottla_protocol::StrBytes;
 
 use super::config::GroupConfig;
-use super::decision::{Decision, Now, TimerKey, WaiterId};
+use super::decision::{Decision, MemberKey, Now, TimerKey, WaiterId};
 use super::live::{Live, Turn};
 use super::record::Record;
 use super::request::GroupRequest;
+use super::room::Room;
 use super::state::Hard;
 use super::text::own;
 
@@ -43,6 +45,7 @@ pub struct GroupShard {
     config: GroupConfig,
     hard: Hard,
     soft: Soft,
+    room: Room,
 }
 
 /// All soft state: the groups that have members, or handed ids out.
@@ -51,6 +54,8 @@ struct Soft {
     groups: BTreeMap<StrBytes, SoftGroup>,
     /// How many ids were handed out, over all groups, that nobody came back with.
     pending: usize,
+    /// What all of it takes in memory, about.
+    bytes: usize,
     /// Whether the timer for what is too old is set.
     looks_for_old: bool,
 }
@@ -70,7 +75,19 @@ impl GroupShard {
             config,
             hard: Hard::default(),
             soft: Soft::default(),
+            room: Room::UNLIMITED,
         }
+    }
+
+    /// Says how much more it may come to hold with the next input. What would take more is refused.
+    pub fn allow(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// What it holds in memory, about.
+    #[must_use]
+    pub fn bytes_held(&self) -> usize {
+        self.hard.bytes() + self.soft.bytes
     }
 
     /// Applies the record at `offset`: one that was just decided on and appended, or one that a
@@ -118,7 +135,6 @@ impl GroupShard {
             GroupRequest::OffsetFetch(request) => self.fetch(waiter, &request, out),
             GroupRequest::OffsetDelete(request) => self.delete_offsets(waiter, &request, out),
             GroupRequest::Describe(request) => self.describe(waiter, &request, out),
-            GroupRequest::ConsumerDescribe(_) => Self::consumer_describe(waiter, out),
             GroupRequest::List(request) => self.list(waiter, &request, out),
             GroupRequest::Delete(request) => self.delete_group(waiter, &request, out),
         }
@@ -132,7 +148,7 @@ impl GroupShard {
         let mut decision = self.decision();
         let out = &mut decision;
         match key {
-            TimerKey::Session { group, member } => {
+            TimerKey::Session(MemberKey { group, member }) => {
                 self.if_live(now, group, out, |live, turn| {
                     live.session_timer(turn, member);
                 });
@@ -143,6 +159,13 @@ impl GroupShard {
         }
         self.schedule_expiry(now, &mut decision);
         decision
+    }
+
+    /// An answer left that begins the session of `key`, or nobody is there to get it.
+    pub fn answered(&mut self, now: Now, key: &MemberKey) {
+        if let Some(soft) = self.soft.groups.get_mut(&key.group) {
+            soft.live.answered(now, &key.member);
+        }
     }
 
     /// Topics were deleted, here with their names and ids: what was committed for them is
@@ -184,23 +207,35 @@ impl GroupShard {
         if !self.soft.groups.contains_key(group) {
             let id = own(group);
             let live = Live::of(recorded);
+            self.soft.bytes += live.bytes_held() + id.len();
             self.soft.groups.insert(id.clone(), SoftGroup { id, live });
         }
         let soft = self.soft.groups.get_mut(group).expect("it was just made");
         let mut turn = Turn {
             now,
             config: &self.config,
+            room: self.room,
             group: &soft.id,
             recorded,
             decision,
         };
         let pending_before = soft.live.pending_count();
+        let bytes_before = soft.live.bytes_held();
         let result = then(&mut soft.live, &mut turn);
         self.soft.pending = self.soft.pending - pending_before + soft.live.pending_count();
+        self.soft.bytes = self.soft.bytes - bytes_before + soft.live.bytes_held();
         if soft.live.is_idle() {
-            self.soft.groups.remove(group);
+            self.let_go(group);
         }
         result
+    }
+
+    /// Lets a live group go, with all that is counted about it.
+    fn let_go(&mut self, group: &StrBytes) -> Option<Live> {
+        let SoftGroup { id, live } = self.soft.groups.remove(group)?;
+        self.soft.pending -= live.pending_count();
+        self.soft.bytes -= live.bytes_held() + id.len();
+        Some(live)
     }
 
     /// The same, where there is a live group.
@@ -238,6 +273,16 @@ impl GroupShard {
             .values()
             .map(|soft| soft.live.pending_count());
         assert_eq!(self.soft.pending, pending.sum::<usize>());
+        let held = self.soft.groups.iter();
+        let held = held.map(|(id, soft)| id.len() + soft.live.bytes_held());
+        assert_eq!(self.soft.bytes, held.sum::<usize>());
+        self.hard.check();
+    }
+
+    /// Whether the group has this member.
+    pub(super) fn has(&self, key: &MemberKey) -> bool {
+        let live = self.live(&key.group);
+        live.is_some_and(|live| live.members().contains_key(&key.member))
     }
 
     /// Whether nothing is going on.

@@ -1,10 +1,12 @@
 //! What must hold of a group whatever happens to it, in whatever order.
 //!
-//! Clients join, sync, commit, leave and die; the log becomes durable now and then; the broker
-//! crashes and loses what was not; clocks pass and jump. Whatever comes of it:
+//! Clients join, sync, commit, leave and die; the log becomes durable now and then, or refuses
+//! what it is given; the broker stalls, crashes and loses what was not durable; clocks pass and
+//! jump. Whatever comes of it:
 //! - a partition has one owner in each generation, judged by what clients were told;
 //! - what is committed for a partition never goes back;
-//! - nobody waits for an answer longer than the rebalance timeout;
+//! - nobody waits for an answer longer than the rebalance timeout, stalls of the broker apart;
+//! - no session ends while an answer to its member is not durable;
 //! - a load makes the same hard state that was, and soft state agrees with itself;
 //! - once the chaos ends, the clients that are there share all partitions;
 //! - once they are gone, nothing is left of them but what is recorded;
@@ -36,6 +38,10 @@ enum Op {
     Sync,
     /// So many milliseconds pass.
     Wait(u64),
+    /// So many milliseconds pass while the broker does nothing.
+    Stall(u64),
+    /// The log takes nothing from now on, or everything again.
+    Refuse(bool),
     /// The wall clock jumps by so many seconds.
     Jump(i64),
     /// The broker dies; so much of what was not durable is there all the same.
@@ -63,6 +69,9 @@ fn op() -> impl Strategy<Value = Op> {
         20 => Just(Op::Sync),
         6 => (0_u64..3_000).prop_map(Op::Wait),
         3 => (3_000_u64..70_000).prop_map(Op::Wait),
+        1 => (500_u64..70_000).prop_map(Op::Stall),
+        1 => Just(Op::Refuse(true)),
+        2 => Just(Op::Refuse(false)),
         1 => (-100_000_i64..2_000_000).prop_map(Op::Jump),
         2 => (0_usize..6).prop_map(Op::Crash),
         1 => client.prop_map(Op::Remove),

@@ -7,6 +7,7 @@ use ottla_log::Offset;
 use ottla_protocol::StrBytes;
 
 use super::record::{CommittedOffset, GroupMetadata, MemberMetadata, Record, UnknownRecord};
+use super::room;
 use super::text::{own, own_bytes, own_or_none};
 
 /// The type of the keys of members of KIP-848 groups.
@@ -22,6 +23,17 @@ pub(super) struct Hard {
     groups: BTreeMap<StrBytes, HardGroup>,
     /// The offset behind the last record.
     end: Offset,
+    /// What all of it takes in memory, about.
+    bytes: usize,
+}
+
+/// What a record adds to what there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Growth {
+    /// How much more memory it takes, about.
+    pub(super) bytes: usize,
+    /// Whether something is kept already where it goes.
+    pub(super) is_known: bool,
 }
 
 /// The offsets of a group: by topic, then by partition.
@@ -54,8 +66,12 @@ impl Hard {
         if deletes && !self.groups.contains_key(id) {
             return;
         }
+        if !self.groups.contains_key(id) {
+            self.bytes += room::GROUP_BYTES + id.len();
+        }
         let group = entry(&mut self.groups, id);
         group.changed = end;
+        self.bytes -= group.bytes_under(record);
         match record {
             Record::Offset {
                 topic,
@@ -73,8 +89,42 @@ impl Hard {
             }
             Record::Other(other) => group.note_foreign(other),
         }
+        self.bytes += group.bytes_under(record);
         if group.is_nothing() {
             self.groups.remove(id);
+            self.bytes -= room::GROUP_BYTES + id.len();
+        }
+    }
+
+    /// What all of it takes in memory, about.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How much more it takes with this offset, about.
+    pub(super) fn growth(&self, offset: &Record) -> Growth {
+        let Record::Offset {
+            group,
+            topic,
+            partition,
+            committed: Some(committed),
+        } = offset
+        else {
+            return Growth::default();
+        };
+        let mut bytes = room::of_committed(committed);
+        let known_group = self.groups.get(group);
+        if known_group.is_none() {
+            bytes += room::GROUP_BYTES + group.len();
+        }
+        let known_topic = known_group.and_then(|known| known.offsets.get(topic));
+        if known_topic.is_none() {
+            bytes += room::TOPIC_BYTES + topic.len();
+        }
+        let known = known_topic.and_then(|partitions| partitions.get(partition));
+        Growth {
+            bytes: bytes.saturating_sub(known.map_or(0, room::of_committed)),
+            is_known: known.is_some(),
         }
     }
 
@@ -97,6 +147,14 @@ impl Hard {
     /// any more it tells that its records were deleted, which may have been just now.
     pub(super) fn seen(&self, id: &StrBytes) -> Offset {
         self.groups.get(id).map_or(self.end, |group| group.changed)
+    }
+
+    /// Checks what is counted.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let groups = self.groups.iter();
+        let groups = groups.map(|(id, group)| room::GROUP_BYTES + id.len() + group.count());
+        assert_eq!(self.bytes, groups.sum::<usize>(), "{self:?}");
     }
 
     /// The offset behind the last record.
@@ -141,6 +199,36 @@ impl HardGroup {
     /// What was committed for a partition.
     pub(super) fn offset(&self, topic: &StrBytes, partition: i32) -> Option<&CommittedOffset> {
         self.offsets.get(topic)?.get(&partition)
+    }
+
+    /// What is kept under the key of this record, about.
+    fn bytes_under(&self, record: &Record) -> usize {
+        match record {
+            Record::Offset {
+                topic, partition, ..
+            } => self.offsets.get(topic).map_or(0, |partitions| {
+                let committed = partitions.get(partition).map_or(0, room::of_committed);
+                room::TOPIC_BYTES + topic.len() + committed
+            }),
+            Record::Group { .. } => self.metadata.as_ref().map_or(0, room::of_generation),
+            Record::Other(other) => {
+                let is_kept = self.foreign.contains(&(other.kind, other.key.clone()));
+                usize::from(is_kept) * (room::FOREIGN_BYTES + other.key.len())
+            }
+        }
+    }
+
+    /// What all of it takes, counted anew.
+    #[cfg(test)]
+    fn count(&self) -> usize {
+        let topics = self.offsets.iter().map(|(topic, partitions)| {
+            let offsets = partitions.values().map(room::of_committed);
+            room::TOPIC_BYTES + topic.len() + offsets.sum::<usize>()
+        });
+        let foreign = self.foreign.iter();
+        let foreign = foreign.map(|(_, key)| room::FOREIGN_BYTES + key.len());
+        let metadata = self.metadata.as_ref().map_or(0, room::of_generation);
+        topics.sum::<usize>() + foreign.sum::<usize>() + metadata
     }
 
     fn forget_offset(&mut self, topic: &StrBytes, partition: i32) {

@@ -42,11 +42,17 @@ pub(crate) async fn join(
 ) -> JoinGroupResponse {
     if !allows(context, AclOperation::Read, &request.group_id) {
         let code = ErrorCode::GroupAuthorizationFailed;
-        return joined(context.version, refused(code, StrBytes::default()));
+        return joined(
+            context.version,
+            JoinedGroup::refused(code, StrBytes::default()),
+        );
     }
     if request.group_id.is_empty() {
         let member = request.member_id.clone();
-        return joined(context.version, refused(ErrorCode::InvalidGroupId, member));
+        return joined(
+            context.version,
+            JoinedGroup::refused(ErrorCode::InvalidGroupId, member),
+        );
     }
     let asked = context
         .core
@@ -66,7 +72,7 @@ pub(crate) async fn join(
     let answer = answer!(told, Join);
     joined(
         context.version,
-        answer.unwrap_or_else(|code| refused(code, StrBytes::default())),
+        answer.unwrap_or_else(|code| JoinedGroup::refused(code, StrBytes::default())),
     )
 }
 
@@ -109,19 +115,6 @@ fn random_uuid(context: &Context) -> String {
     let version = random & !(0xf << 76) | (4 << 76);
     let variant = version & !(0b11 << 62) | (0b10 << 62);
     ottla_protocol::client::Uuid::from_u128(variant).to_string()
-}
-
-fn refused(error: ErrorCode, member_id: StrBytes) -> JoinedGroup {
-    JoinedGroup {
-        error,
-        generation: -1,
-        protocol_type: None,
-        protocol_name: None,
-        leader: StrBytes::default(),
-        skip_assignment: false,
-        member_id,
-        members: Vec::new(),
-    }
 }
 
 fn joined(version: i16, group: JoinedGroup) -> JoinGroupResponse {

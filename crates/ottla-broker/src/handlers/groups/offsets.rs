@@ -212,13 +212,12 @@ struct Fetching {
 }
 
 pub(crate) async fn fetch(context: &Context, request: OffsetFetchRequest) -> Reply {
-    let stable = request.require_stable;
     let mut fetching = Vec::new();
     // All offsets of a group may be much to say: once is enough.
     let mut told_all: HashSet<StrBytes, RandomState> = HashSet::default();
     for group in groups_of(context.version, request) {
         if group.topics.is_some() || told_all.insert(group.group_id.clone()) {
-            fetching.push(ask_fetch(context, &group, stable).await);
+            fetching.push(ask_fetch(context, &group).await);
         }
     }
     let context = context.clone();
@@ -252,7 +251,7 @@ fn groups_of(version: i16, request: OffsetFetchRequest) -> Vec<OffsetFetchReques
     }]
 }
 
-async fn ask_fetch(context: &Context, group: &OffsetFetchRequestGroup, stable: bool) -> Fetching {
+async fn ask_fetch(context: &Context, group: &OffsetFetchRequestGroup) -> Fetching {
     let mut fetching = Fetching {
         group_id: own(&group.group_id),
         asked: Err(ErrorCode::GroupAuthorizationFailed),
@@ -287,10 +286,7 @@ async fn ask_fetch(context: &Context, group: &OffsetFetchRequestGroup, stable: b
     if may {
         let asked = GroupRequest::OffsetFetch(OffsetFetch {
             group: group.group_id.clone(),
-            member_id: group.member_id.clone(),
-            member_epoch: group.member_epoch,
             topics,
-            require_stable: stable,
         });
         let groups = context.core.groups();
         fetching.asked = groups
@@ -348,11 +344,8 @@ impl Fetching {
             ..OffsetFetchResponseGroup::default()
         };
         let told = match answer!(told, OffsetFetch) {
-            Ok(FetchedOffsets {
-                error: ErrorCode::None,
-                topics,
-            }) => topics,
-            Ok(FetchedOffsets { error: code, .. }) | Err(code) => {
+            Ok(FetchedOffsets { topics }) => topics,
+            Err(code) => {
                 match context.version {
                     GROUP_ERRORS.. => answer.error_code = code.code(),
                     _ => {

@@ -4,6 +4,7 @@
 mod errors;
 mod rebalance;
 mod recovery;
+mod refused;
 mod topic;
 mod versions;
 mod weights;

@@ -13,6 +13,9 @@ impl Live {
         assert_eq!(self.joining, joining, "{self:?}");
         let bytes: usize = members().map(|(_, m)| member::bytes(&m.protocols)).sum();
         assert_eq!(self.bytes, bytes, "{self:?}");
+        let held = members().map(|(id, m)| m.bytes(id)).sum::<usize>();
+        let expected = self.pending.keys().map(super::pending_bytes);
+        assert_eq!(self.held, held + expected.sum::<usize>(), "{self:?}");
         for (name, count) in &self.support {
             let lists = |m: &super::Member| m.protocols.iter().any(|p| p.name == *name);
             let support = members().filter(|(_, m)| lists(m)).count();

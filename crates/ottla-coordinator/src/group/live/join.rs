@@ -6,12 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::{ErrorCode, StrBytes};
 
+use super::deadline::Deadline;
 use super::member::{self, Member, millis};
 use super::{Live, Phase, Turn};
 use crate::group::decision::WaiterId;
 use crate::group::record::GroupMetadata;
 use crate::group::request::{JoinGroup, Protocol};
 use crate::group::response::{GroupResponse, JoinedGroup};
+use crate::group::room;
 use crate::group::text::{own, own_bytes, own_or_none};
 
 /// How long a new member may wait for the answer to its join. It cannot send heartbeats, so that
@@ -41,7 +43,8 @@ impl Live {
             turn.refuse_join(waiter, ErrorCode::InconsistentGroupProtocol, id);
             return;
         }
-        if self.bytes_with(request) > turn.config.limits.group_bytes_max {
+        let is_too_much = self.bytes_with(request) > turn.config.limits.group_bytes_max;
+        if is_too_much || !self.is_room_for(turn, request) {
             turn.refuse_join(waiter, ErrorCode::GroupMaxSizeReached, &StrBytes::new());
             return;
         }
@@ -88,6 +91,23 @@ impl Live {
         self.bytes - before + member::bytes(&request.protocols)
     }
 
+    /// Whether the broker has room for what the member says.
+    fn is_room_for(&self, turn: &Turn<'_>, request: &JoinGroup) -> bool {
+        let instance = request.instance_id.as_ref();
+        let known = instance.and_then(|instance| self.statics.get(instance));
+        let known = self.members.get(known.unwrap_or(&request.member_id));
+        let says = member::bytes_in_memory(&request.protocols);
+        if let Some(known) = known {
+            let more = says.saturating_sub(member::bytes_in_memory(&known.protocols));
+            return more <= turn.room.for_known;
+        }
+        let texts = [&request.group, &request.client_id, &request.client_host];
+        let texts = texts.into_iter().chain(instance).map(|text| text.len());
+        // Names become part of ids, which several maps have.
+        let texts = 3 * texts.sum::<usize>();
+        room::LIVE_BYTES + room::MEMBER_BYTES + texts + says <= turn.room.for_new
+    }
+
     fn join_new(&mut self, turn: &mut Turn<'_>, waiter: WaiterId, request: &JoinGroup) {
         let id = self.new_member_id(request);
         let instance = request.instance_id.as_ref();
@@ -95,13 +115,11 @@ impl Live {
             let old = known.clone();
             self.take_over(turn, waiter, request, &old, id);
         } else if instance.is_none() && request.requires_member_id {
-            let until = turn
-                .now
-                .monotonic
-                .saturating_add(millis(request.session_timeout_ms));
-            turn.set_session_timer(&id, Some(until));
+            let timeout = millis(request.session_timeout_ms);
+            let until = Deadline::after(turn.now.monotonic, timeout);
+            turn.set_session_timer(&id, Some(until.at()));
             turn.refuse_join(waiter, ErrorCode::MemberIdRequired, &id);
-            self.pending.insert(id, until);
+            self.expect(id, until);
         } else {
             self.add(turn, waiter, request, id);
         }
@@ -178,8 +196,8 @@ impl Live {
             if is_leader {
                 told.members = self.told_members();
             }
-            turn.answer(waiter, GroupResponse::Join(told));
-            self.touch(turn, id);
+            let session = self.speaks(turn, id);
+            turn.answer_member(waiter, GroupResponse::Join(told), session);
         } else {
             let id = own(id);
             self.update(&id, request);
@@ -195,6 +213,8 @@ impl Live {
         let member = self.members.get_mut(id).expect("its caller looked it up");
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.session_timeout_ms = request.session_timeout_ms;
+        self.held -= member::bytes_in_memory(&member.protocols);
+        self.held += member::bytes_in_memory(&protocols);
         let before = std::mem::replace(&mut member.protocols, protocols);
         self.uncount(&before);
     }
@@ -239,7 +259,8 @@ impl Live {
                     // members do not ask.
                     told.leader = leader_before.unwrap_or_default();
                 }
-                turn.answer(waiter, GroupResponse::Join(told));
+                let session = self.speaks(turn, &id);
+                turn.answer_member(waiter, GroupResponse::Join(told), session);
             }
             None => {
                 self.wait_for_generation(turn, &id, waiter);
@@ -265,6 +286,8 @@ impl Live {
         }
         turn.set_session_timer(old, None);
         member.timer_at = None;
+        // Answers that are under way are the old one's.
+        member.unanswered = 0;
         // Its client knows the group by now: as long as it waits it need not send heartbeats.
         member.is_new = false;
         self.insert(id.clone(), member);

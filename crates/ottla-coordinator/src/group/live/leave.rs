@@ -49,6 +49,27 @@ impl Live {
         }
     }
 
+    /// Takes the place of `before`, which the log did not let be: keeps the ids that it handed out,
+    /// and sends away with `error` who waits for it.
+    pub(in crate::group) fn succeed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        before: Self,
+        error: ErrorCode,
+    ) {
+        for member in before.members.values() {
+            if let Some(waiter) = member.join {
+                turn.refuse_join(waiter, error, &StrBytes::new());
+            }
+            if let Some(waiter) = member.sync {
+                turn.refuse_sync(waiter, error);
+            }
+        }
+        for (id, until) in before.pending {
+            self.expect(id, until);
+        }
+    }
+
     /// Takes a member out, or an id that was handed out. Whoever waits in its name may join anew.
     pub(super) fn remove_member(&mut self, turn: &mut Turn<'_>, id: &StrBytes) {
         let member = self.remove(id);

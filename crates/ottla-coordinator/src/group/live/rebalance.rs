@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::{ErrorCode, StrBytes};
 
+use super::deadline::Deadline;
 use super::{FirstJoins, Live, Phase, Turn};
 use crate::group::record::{GroupMetadata, MemberMetadata};
 use crate::group::response::{GroupResponse, JoinedGroup};
@@ -39,8 +40,7 @@ impl Live {
         if self.all_joined() {
             self.complete_join(turn);
         } else {
-            let until = turn.now.monotonic.saturating_add(self.rebalance_timeout());
-            self.set_join_until(turn, Some(until));
+            self.set_join_until(turn, Some(self.rebalance_timeout()));
         }
     }
 
@@ -55,8 +55,7 @@ impl Live {
         if delay.is_zero() {
             self.complete_join(turn);
         } else {
-            let until = turn.now.monotonic.saturating_add(delay);
-            self.set_join_until(turn, Some(until));
+            self.set_join_until(turn, Some(delay));
         }
     }
 
@@ -70,11 +69,11 @@ impl Live {
 
     /// The time for joining may be up.
     pub(in crate::group) fn join_timer(&mut self, turn: &mut Turn<'_>) {
-        let (Phase::Preparing(first), Some(until)) = (self.phase, self.join_until) else {
+        let (Phase::Preparing(first), Some(until)) = (self.phase, self.join_until.as_mut()) else {
             return;
         };
-        if turn.now.monotonic < until {
-            self.set_join_until(turn, Some(until));
+        if let Some(again) = until.look(turn.now.monotonic) {
+            turn.set_join_timer(Some(again));
             return;
         }
         match first {
@@ -85,8 +84,7 @@ impl Live {
                     remaining: first.remaining.saturating_sub(first.delay),
                     is_extended: false,
                 }));
-                let until = turn.now.monotonic.saturating_add(delay);
-                self.set_join_until(turn, Some(until));
+                self.set_join_until(turn, Some(delay));
             }
             _ => self.complete_join(turn),
         }
@@ -99,8 +97,7 @@ impl Live {
         self.remove_late(turn);
         if !self.members.is_empty() && !self.elect_joined_leader() {
             // Only static members, none of which is here: their sessions end or they come back.
-            let until = turn.now.monotonic.saturating_add(self.rebalance_timeout());
-            self.set_join_until(turn, Some(until));
+            self.set_join_until(turn, Some(self.rebalance_timeout()));
             return;
         }
         // -1 means "no generation" to clients: the number must not become negative.
@@ -115,8 +112,7 @@ impl Live {
             self.subscribed = self.subscriptions();
             self.enter(turn, Phase::Completing);
             self.tell_joined(turn);
-            let until = turn.now.monotonic.saturating_add(self.rebalance_timeout());
-            self.set_sync_until(turn, Some(until));
+            self.set_sync_until(turn, Some(self.rebalance_timeout()));
         }
     }
 
@@ -159,9 +155,11 @@ impl Live {
             member.is_new = false;
             if let Some(waiter) = member.join.take() {
                 self.joining -= 1;
-                turn.answer(waiter, GroupResponse::Join(told));
+                let session = self.speaks(turn, &id);
+                turn.answer_member(waiter, GroupResponse::Join(told), session);
+            } else {
+                self.touch(turn, &id);
             }
-            self.touch(turn, &id);
             self.unsynced.insert(id);
         }
     }
@@ -226,16 +224,20 @@ impl Live {
         }
     }
 
-    fn set_join_until(&mut self, turn: &mut Turn<'_>, until: Option<Duration>) {
+    /// Gives members so long to join; `None` where none has to any more.
+    fn set_join_until(&mut self, turn: &mut Turn<'_>, timeout: Option<Duration>) {
+        let until = timeout.map(|timeout| Deadline::after(turn.now.monotonic, timeout));
         if until.is_some() || self.join_until.is_some() {
-            turn.set_join_timer(until);
+            turn.set_join_timer(until.map(Deadline::at));
         }
         self.join_until = until;
     }
 
-    pub(super) fn set_sync_until(&mut self, turn: &mut Turn<'_>, until: Option<Duration>) {
+    /// Gives members so long to sync; `None` where none has to any more.
+    pub(super) fn set_sync_until(&mut self, turn: &mut Turn<'_>, timeout: Option<Duration>) {
+        let until = timeout.map(|timeout| Deadline::after(turn.now.monotonic, timeout));
         if until.is_some() || self.sync_until.is_some() {
-            turn.set_sync_timer(until);
+            turn.set_sync_timer(until.map(Deadline::at));
         }
         self.sync_until = until;
     }

@@ -9,6 +9,7 @@ use super::{Live, Phase, Turn};
 use crate::group::decision::WaiterId;
 use crate::group::request::SyncGroup;
 use crate::group::response::{GroupResponse, SyncedGroup};
+use crate::group::room;
 use crate::group::text::own_bytes;
 
 impl Live {
@@ -37,9 +38,9 @@ impl Live {
             }
             Phase::Stable => {
                 self.has_synced(turn, id);
-                self.touch(turn, id);
-                let assignment = turn.assignment(id);
-                turn.answer(waiter, GroupResponse::Sync(self.synced(assignment)));
+                let session = self.speaks(turn, id);
+                let synced = self.synced(turn.assignment(id));
+                turn.answer_member(waiter, GroupResponse::Sync(synced), session);
             }
         }
     }
@@ -79,8 +80,10 @@ impl Live {
         let assignments: BTreeMap<&StrBytes, &Bytes> =
             assignments.iter().map(|(id, bytes)| (id, bytes)).collect();
         let record = self.to_record(&assignments);
-        if record.bytes() > turn.config.limits.record_bytes_max {
-            // The log would not take it. The members are told, and try again.
+        let before = turn.recorded.map_or(0, room::of_generation);
+        let more = room::of_generation(&record).saturating_sub(before);
+        if record.bytes() > turn.config.limits.record_bytes_max || more > turn.room.for_known {
+            // The log would not take it, or the memory. The members are told, and try again.
             self.refuse_syncs(turn, ErrorCode::UnknownServerError);
             self.prepare(turn);
             return;
@@ -90,16 +93,17 @@ impl Live {
         for (id, waiter) in self.take_syncs() {
             let assignment = assignments.get(&id).map(|bytes| own_bytes(bytes));
             let synced = self.synced(assignment.unwrap_or_default());
-            turn.answer(waiter, GroupResponse::Sync(synced));
-            self.touch(turn, &id);
+            let session = self.speaks(turn, &id);
+            turn.answer_member(waiter, GroupResponse::Sync(synced), session);
         }
     }
 
     /// Sends all who wait for their assignment away.
     pub(super) fn refuse_syncs(&mut self, turn: &mut Turn<'_>, error: ErrorCode) {
         for (id, waiter) in self.take_syncs() {
-            turn.refuse_sync(waiter, error);
-            self.touch(turn, &id);
+            let session = self.speaks(turn, &id);
+            let refused = GroupResponse::Sync(SyncedGroup::refused(error));
+            turn.answer_member(waiter, refused, session);
         }
     }
 
@@ -120,9 +124,11 @@ impl Live {
 
     /// The time for syncing may be up: members that did not are out.
     pub(in crate::group) fn sync_timer(&mut self, turn: &mut Turn<'_>) {
-        let Some(until) = self.sync_until else { return };
-        if turn.now.monotonic < until {
-            self.set_sync_until(turn, Some(until));
+        let Some(until) = &mut self.sync_until else {
+            return;
+        };
+        if let Some(again) = until.look(turn.now.monotonic) {
+            turn.set_sync_timer(Some(again));
             return;
         }
         self.set_sync_until(turn, None);

@@ -6,15 +6,18 @@ use bytes::Bytes;
 use ottla_protocol::{ErrorCode, StrBytes};
 
 use crate::group::config::GroupConfig;
-use crate::group::decision::{Answer, Decision, Now, TimerChange, TimerKey, WaiterId};
+use crate::group::decision::{Answer, Decision, MemberKey, Now, TimerChange, TimerKey, WaiterId};
 use crate::group::record::{GroupMetadata, Record};
 use crate::group::response::{GroupResponse, JoinedGroup, SyncedGroup};
+use crate::group::room::Room;
 
 /// One input of one group.
 #[derive(Debug)]
 pub(in crate::group) struct Turn<'a> {
     pub(in crate::group) now: Now,
     pub(in crate::group) config: &'a GroupConfig,
+    /// How much more may be held.
+    pub(in crate::group) room: Room,
     /// The group's id.
     pub(in crate::group) group: &'a StrBytes,
     /// The generation that was last recorded.
@@ -24,7 +27,21 @@ pub(in crate::group) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(in crate::group) fn answer(&mut self, waiter: WaiterId, response: GroupResponse) {
-        self.decision.answers.push(Answer { waiter, response });
+        self.answer_member(waiter, response, None);
+    }
+
+    /// Answers, and begins a session when that leaves.
+    pub(super) fn answer_member(
+        &mut self,
+        waiter: WaiterId,
+        response: GroupResponse,
+        session: Option<MemberKey>,
+    ) {
+        self.decision.answers.push(Answer {
+            waiter,
+            response,
+            session,
+        });
     }
 
     pub(super) fn refuse_join(&mut self, waiter: WaiterId, error: ErrorCode, member: &StrBytes) {
@@ -44,9 +61,14 @@ impl Turn<'_> {
     }
 
     pub(super) fn set_session_timer(&mut self, member: &StrBytes, at: Option<Duration>) {
-        let group = self.group.clone();
-        let member = member.clone();
-        self.timer(TimerKey::Session { group, member }, at);
+        self.timer(TimerKey::Session(self.key(member)), at);
+    }
+
+    pub(super) fn key(&self, member: &StrBytes) -> MemberKey {
+        MemberKey {
+            group: self.group.clone(),
+            member: member.clone(),
+        }
     }
 
     pub(super) fn set_join_timer(&mut self, at: Option<Duration>) {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_log::{Offset, Timestamp, TopicId};
+use ottla_protocol::ErrorCode;
 
 use super::tell;
 use super::words::{Words, text, time};
-use crate::group::{Decision, GroupConfig, GroupShard, Limits, Now, Record, TimerKey, WaiterId};
+use crate::group::{
+    Decision, GroupConfig, GroupShard, Limits, MemberKey, Now, Record, TimerKey, WaiterId,
+};
 
 /// A record as it lies in the log.
 type Written = (Bytes, Option<Bytes>);
@@ -25,6 +28,12 @@ pub(super) struct Stage {
     /// The members that were given a random id so far.
     drawn: u32,
     tells_offsets: bool,
+    /// Whether answers have to wait for the log.
+    holds_answers: bool,
+    /// Whether the log takes nothing.
+    refuses_records: bool,
+    /// Whose sessions begin when their answers leave.
+    held: Vec<MemberKey>,
 }
 
 impl Stage {
@@ -33,6 +42,19 @@ impl Stage {
         match words.0[0] {
             "shard" => self.create(&words),
             "wait" => self.wait(time(words.0[1])),
+            "stall" => self.stall(time(words.0[1])),
+            "refuse" | "accept" => {
+                self.refuses_records = words.0[0] == "refuse";
+                Vec::new()
+            }
+            "hold" => {
+                self.holds_answers = true;
+                Vec::new()
+            }
+            "release" => {
+                self.release();
+                Vec::new()
+            }
             "jump" => {
                 let by = i64::try_from(time(words.0[1]).as_millis()).unwrap();
                 self.now.wall = Timestamp::new(self.now.wall.get() + by);
@@ -109,6 +131,7 @@ impl Stage {
             shard.replay(Offset::new(offset), &record);
         }
         self.timers.clear();
+        self.held.clear();
         let decision = shard.loaded(self.now);
         self.shard = Some(shard);
         self.carry_out(&decision)
@@ -169,6 +192,36 @@ impl Stage {
         said
     }
 
+    /// Lets time pass while nothing is done; the timers that are due come at its end.
+    fn stall(&mut self, time: Duration) -> Vec<String> {
+        let until = self.now.monotonic + time;
+        self.pass(until);
+        let mut due: Vec<_> = self
+            .timers
+            .iter()
+            .map(|(key, at)| (*at, key.clone()))
+            .collect();
+        due.retain(|(at, _)| *at <= until);
+        due.sort_unstable();
+        let mut said = Vec::new();
+        for (_, key) in due {
+            self.timers.remove(&key);
+            let now = self.now;
+            let decision = self.shard().timer(now, &key);
+            said.extend(self.carry_out(&decision));
+        }
+        said
+    }
+
+    /// The log is durable again: all answers leave.
+    fn release(&mut self) {
+        self.holds_answers = false;
+        for key in std::mem::take(&mut self.held) {
+            let now = self.now;
+            self.shard().answered(now, &key);
+        }
+    }
+
     fn pass(&mut self, until: Duration) {
         let passed = until.saturating_sub(self.now.monotonic);
         self.now.monotonic = until.max(self.now.monotonic);
@@ -182,6 +235,13 @@ impl Stage {
 
     /// Does what a decision says. Records go through their bytes.
     fn carry_out(&mut self, decision: &Decision) -> Vec<String> {
+        if self.refuses_records && !decision.records.is_empty() {
+            let now = self.now;
+            let error = ErrorCode::CoordinatorNotAvailable;
+            let follows = self.shard().refused(now, decision.clone(), error);
+            assert_eq!(follows.records, [], "what is refused is not tried again");
+            return self.carry_out(&follows);
+        }
         let mut said = Vec::new();
         for record in &decision.records {
             let (key, value) = record.encode().unwrap();
@@ -212,6 +272,10 @@ impl Stage {
                 }
                 said.push(line);
             }
+            self.held.extend(answer.session.clone());
+        }
+        if !self.holds_answers {
+            self.release();
         }
         said
     }

@@ -13,9 +13,7 @@ pub(super) fn response(response: &GroupResponse) -> Vec<String> {
             format!("assigned {}", bytes(&synced.assignment))
         }
         GroupResponse::Sync(synced) => synced.error.name().to_owned(),
-        GroupResponse::Heartbeat(error)
-        | GroupResponse::Delete(error)
-        | GroupResponse::ConsumerDescribe(error) => verdict(*error, "done"),
+        GroupResponse::Heartbeat(error) | GroupResponse::Delete(error) => verdict(*error, "done"),
         GroupResponse::Leave(left) => {
             let each = left.members.iter().map(|member| {
                 let instance = member.instance_id.as_ref();

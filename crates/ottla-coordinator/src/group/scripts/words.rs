@@ -126,16 +126,12 @@ impl<'a> Words<'a> {
             "fetch" => GroupRequest::OffsetFetch(OffsetFetch {
                 group: self.group(),
                 topics: Some(self.topic_partitions()).filter(|topics| !topics.is_empty()),
-                ..OffsetFetch::default()
             }),
             "delete-offsets" => GroupRequest::OffsetDelete(OffsetDelete {
                 group: self.group(),
                 topics: self.topic_partitions(),
             }),
             "describe" => GroupRequest::Describe(DescribeGroup {
-                group: self.group(),
-            }),
-            "describe-consumers" => GroupRequest::ConsumerDescribe(DescribeGroup {
                 group: self.group(),
             }),
             "list" => GroupRequest::List(ListGroups {

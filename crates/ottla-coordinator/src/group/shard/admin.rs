@@ -8,7 +8,7 @@ use ottla_protocol::{ErrorCode, StrBytes};
 use super::GroupShard;
 use super::members::answer;
 use super::offsets::tombstone;
-use crate::group::decision::{Decision, TimerChange, TimerKey, WaiterId};
+use crate::group::decision::{Decision, MemberKey, TimerChange, TimerKey, WaiterId};
 use crate::group::record::Record;
 use crate::group::request::{DeleteGroup, DescribeGroup, ListGroups};
 use crate::group::response::{
@@ -68,12 +68,6 @@ impl GroupShard {
             protocol_name: protocol_name.cloned().unwrap_or_default(),
             members: members.collect(),
         })
-    }
-
-    /// No group here speaks the protocol of KIP-848, which is what Kafka says of classic groups.
-    pub(super) fn consumer_describe(waiter: WaiterId, decision: &mut Decision) {
-        let response = GroupResponse::ConsumerDescribe(ErrorCode::GroupIdNotFound);
-        answer(decision, waiter, response);
     }
 
     pub(super) fn list(&self, waiter: WaiterId, request: &ListGroups, decision: &mut Decision) {
@@ -162,13 +156,12 @@ impl GroupShard {
             decision.records.push(group_tombstone(group));
         }
         // Ids that were handed out are worth nothing any more.
-        if let Some(soft) = self.soft.groups.remove(group) {
-            self.soft.pending -= soft.live.pending_count();
-            for member in soft.live.pending_ids() {
-                let group = soft.id.clone();
+        if let Some(live) = self.let_go(group) {
+            for member in live.pending_ids() {
+                let group = group.clone();
                 let member = member.clone();
                 decision.timers.push(TimerChange {
-                    key: TimerKey::Session { group, member },
+                    key: TimerKey::Session(MemberKey { group, member }),
                     at: None,
                 });
             }

@@ -98,13 +98,14 @@ impl GroupShard {
         request: &Heartbeat,
         decision: &mut Decision,
     ) {
-        let mut verdict = self.check_member_request(&request.group, decision);
+        let verdict = self.check_member_request(&request.group, decision);
         if verdict == ErrorCode::None {
-            verdict = self.with_live(now, &request.group, decision, |live, turn| {
-                live.heartbeat(turn, &request.identity)
+            self.with_live(now, &request.group, decision, |live, turn| {
+                live.heartbeat(turn, waiter, &request.identity);
             });
+        } else {
+            answer(decision, waiter, GroupResponse::Heartbeat(verdict));
         }
-        answer(decision, waiter, GroupResponse::Heartbeat(verdict));
     }
 
     pub(super) fn leave(
@@ -186,5 +187,9 @@ fn drop_repeated(protocols: &mut Vec<Protocol>) {
 }
 
 pub(super) fn answer(decision: &mut Decision, waiter: WaiterId, response: GroupResponse) {
-    decision.answers.push(Answer { waiter, response });
+    decision.answers.push(Answer {
+        waiter,
+        response,
+        session: None,
+    });
 }

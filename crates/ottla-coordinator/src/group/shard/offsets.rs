@@ -5,7 +5,7 @@ use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::GroupShard;
 use super::members::{TEXT_BYTES_MAX, answer};
-use crate::group::decision::{Decision, Now, WaiterId};
+use crate::group::decision::{Answer, Decision, Now, WaiterId};
 use crate::group::live::{CONSUMER, Live};
 use crate::group::record::{CommittedOffset, Record};
 use crate::group::request::{
@@ -15,6 +15,7 @@ use crate::group::response::{
     CommittedOffsets, DeletedOffsets, FetchedOffsets, FetchedPartition, FetchedTopic,
     GroupResponse, GroupState,
 };
+use crate::group::room::Room;
 use crate::group::state::HardGroup;
 
 impl GroupShard {
@@ -27,23 +28,27 @@ impl GroupShard {
     ) {
         decision.seen = self.hard.seen(&request.group);
         let verdict = self.check_commit(request);
+        let mut session = None;
         if verdict == ErrorCode::None {
             // A commit says that the member lives. While the group waits for its leader it is
             // refused anyway.
             self.if_live(now, &request.group, decision, |live, turn| {
-                live.touch(turn, &request.identity.member_id);
+                session = live.speaks(turn, &request.identity.member_id);
             });
         }
+        let mut room = self.room;
         let topics = request.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| {
-                let verdict = match verdict {
+                let mut verdict = match verdict {
                     ErrorCode::None => self.check_note(partition),
                     refused => refused,
                 };
                 if verdict == ErrorCode::None {
-                    decision
-                        .records
-                        .push(record(now, request, topic, partition));
+                    let record = record(now, request, topic, partition);
+                    verdict = self.take_room(&mut room, &record);
+                    if verdict == ErrorCode::None {
+                        decision.records.push(record);
+                    }
                 }
                 (partition.partition, verdict)
             });
@@ -52,7 +57,11 @@ impl GroupShard {
         let committed = CommittedOffsets {
             topics: topics.collect(),
         };
-        answer(decision, waiter, GroupResponse::OffsetCommit(committed));
+        decision.answers.push(Answer {
+            waiter,
+            response: GroupResponse::OffsetCommit(committed),
+            session,
+        });
     }
 
     /// Whether the sender may commit for this group.
@@ -90,6 +99,23 @@ impl GroupShard {
         }
     }
 
+    /// Takes what an offset needs of the room that is left, if there is as much.
+    fn take_room(&self, room: &mut Room, offset: &Record) -> ErrorCode {
+        let growth = self.hard.growth(offset);
+        let is_known = growth.is_known;
+        let left = if is_known {
+            room.for_known
+        } else {
+            room.for_new
+        };
+        if growth.bytes > left {
+            return ErrorCode::InvalidCommitOffsetSize;
+        }
+        room.for_known = room.for_known.saturating_sub(growth.bytes);
+        room.for_new = room.for_new.saturating_sub(growth.bytes);
+        ErrorCode::None
+    }
+
     fn check_note(&self, partition: &CommitPartition) -> ErrorCode {
         let note = &partition.metadata;
         // Kafka counts in UTF-16 units, of which a text has no more than bytes.
@@ -112,10 +138,7 @@ impl GroupShard {
                 .collect(),
             None => hard.map_or_else(Vec::new, fetch_all),
         };
-        let fetched = FetchedOffsets {
-            error: ErrorCode::None,
-            topics,
-        };
+        let fetched = FetchedOffsets { topics };
         answer(decision, waiter, GroupResponse::OffsetFetch(fetched));
     }
 

@@ -42,6 +42,13 @@ fn join(member: &str) -> GroupRequest {
     })
 }
 
+fn key(member: &'static str) -> MemberKey {
+    MemberKey {
+        group: "g".into(),
+        member: member.into(),
+    }
+}
+
 fn carry_out(shard: &mut GroupShard, end: &mut Offset, decision: &Decision) {
     for record in &decision.records {
         shard.replay(*end, record);
@@ -84,6 +91,7 @@ fn a_generation_survives_a_crash_once_it_is_recorded() {
     let answer = |error| {
         vec![Answer {
             waiter,
+            session: (error == ErrorCode::None).then(|| key("c-1")),
             response: GroupResponse::Heartbeat(error),
         }]
     };
@@ -375,22 +383,14 @@ fn timers_that_come_early_or_late_do_no_harm() {
     let (mut shard, mut end) = (shard(), Offset::ZERO);
     carried_out(&mut shard, &mut end, 0, join(""));
     carried_out(&mut shard, &mut end, 0, join("c-1"));
-    let (group, member): (StrBytes, StrBytes) = ("g".into(), "c-1".into());
+    let group: StrBytes = "g".into();
     let keys = [
         TimerKey::Join {
             group: group.clone(),
         },
-        TimerKey::Sync {
-            group: group.clone(),
-        },
-        TimerKey::Session {
-            group: group.clone(),
-            member,
-        },
-        TimerKey::Session {
-            group,
-            member: "nobody".into(),
-        },
+        TimerKey::Sync { group },
+        TimerKey::Session(key("c-1")),
+        TimerKey::Session(key("nobody")),
         TimerKey::Join {
             group: "nobody".into(),
         },

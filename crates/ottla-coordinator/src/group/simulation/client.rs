@@ -140,7 +140,6 @@ impl Client {
                 topic: TOPIC.into(),
                 partitions: self.positions.keys().copied().collect(),
             }]),
-            ..OffsetFetch::default()
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use ottla_log::{Offset, Timestamp};
-use ottla_protocol::StrBytes;
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::Op;
 use super::client::{Client, Phase, commit};
@@ -13,7 +13,9 @@ use crate::group::request::{
     DeleteGroup, DescribeGroup, GroupRequest, Identity, LeaveGroup, LeavingMember, ListGroups,
     OffsetFetch,
 };
-use crate::group::{Answer, Decision, GroupConfig, GroupShard, Now, Record, TimerKey, WaiterId};
+use crate::group::{
+    Answer, Decision, GroupConfig, GroupShard, MemberKey, Now, Record, TimerKey, WaiterId,
+};
 
 pub(super) const CLIENTS: usize = 5;
 pub(super) const PARTITIONS: i32 = 7;
@@ -27,6 +29,11 @@ pub(super) struct World {
     shard: GroupShard,
     log: Vec<Record>,
     durable: usize,
+    /// Whether the log takes nothing.
+    refuses: bool,
+    /// Whether it took nothing since the oldest answer that is parked: its member may be there
+    /// again, as it was recorded.
+    is_taken_back: bool,
     /// Answers that wait until the log is durable.
     parked: Vec<(usize, usize, Answer)>,
     now: Now,
@@ -52,6 +59,8 @@ impl World {
             config,
             log: Vec::new(),
             durable: 0,
+            refuses: false,
+            is_taken_back: false,
             parked: Vec::new(),
             now: Now {
                 monotonic: Duration::from_secs(1),
@@ -99,6 +108,8 @@ impl World {
             }
             Op::Sync => self.sync(),
             Op::Wait(millis) => self.wait(Duration::from_millis(millis)),
+            Op::Refuse(refuses) => self.refuses = refuses,
+            Op::Stall(millis) => self.stall(Duration::from_millis(millis)),
             Op::Jump(seconds) => {
                 let wall = self.now.wall.get() + seconds * 1000;
                 self.now.wall = Timestamp::new(wall.max(0));
@@ -123,6 +134,7 @@ impl World {
 
     /// What the clients come to when nothing else happens.
     pub(super) fn heal(&mut self) {
+        self.refuses = false;
         for _ in 0..150 {
             for client in 0..CLIENTS {
                 self.run(Op::Step(client));
@@ -145,8 +157,11 @@ impl World {
         for client in 0..CLIENTS {
             self.run(Op::Die(client));
         }
-        self.wait(Duration::from_secs(1_000));
-        self.sync();
+        for _ in 0..10 {
+            // Who is answered has a session from then on.
+            self.sync();
+            self.wait(Duration::from_secs(200));
+        }
         assert_eq!(self.waiting.len(), 0);
         assert!(self.shard.is_idle(), "{:?}", self.shard);
         let left = self.timers.keys().filter(|key| **key != TimerKey::Expiry);
@@ -208,8 +223,15 @@ impl World {
         waiter
     }
 
-    fn carry_out(&mut self, decision: Decision) {
+    fn carry_out(&mut self, mut decision: Decision) {
         writeln!(self.transcript, "{:?} {decision:?}", self.now).unwrap();
+        if self.refuses && !decision.records.is_empty() {
+            let error = ErrorCode::CoordinatorNotAvailable;
+            decision = self.shard.refused(self.now, decision, error);
+            writeln!(self.transcript, "refused: {decision:?}").unwrap();
+            assert_eq!(decision.records, [], "what is refused is not tried again");
+            self.is_taken_back = true;
+        }
         let life = self.life();
         for record in &decision.records {
             self.check_commit(record);
@@ -284,13 +306,17 @@ impl World {
         loop {
             let mut parked = self.parked.iter();
             let ready = parked.position(|(until, _, _)| *until <= self.durable);
-            let Some(ready) = ready else { return };
+            let Some(ready) = ready else { break };
             let (_, life, answer) = self.parked.remove(ready);
+            if let Some(key) = &answer.session {
+                self.shard.answered(self.now, key);
+            }
             let client = self.asker[&answer.waiter];
             if client < CLIENTS {
                 self.hear(client, life, &answer);
             }
         }
+        self.is_taken_back &= !self.parked.is_empty();
     }
 
     fn hear(&mut self, number: usize, life: usize, answer: &Answer) {
@@ -319,16 +345,46 @@ impl World {
             let due = self.timers.iter().min_by_key(|(key, at)| (**at, *key));
             match due.map(|(key, at)| (key.clone(), *at)) {
                 Some((key, at)) if at <= until => {
-                    self.timers.remove(&key);
                     self.pass(at);
-                    let decision = self.shard.timer(self.now, &key);
-                    self.carry_out(decision);
-                    self.check();
+                    self.timer(&key);
                 }
                 _ => break,
             }
         }
         self.pass(until);
+    }
+
+    /// Lets time pass in which nothing is done. What comes late takes nobody's time away.
+    fn stall(&mut self, time: Duration) {
+        self.pass(self.now.monotonic + time);
+        let now = self.now.monotonic;
+        for since in self.waiting.values_mut() {
+            *since = now;
+        }
+        let due = self.timers.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<TimerKey> = due.map(|(key, _)| key.clone()).collect();
+        for key in &due {
+            self.timer(key);
+        }
+    }
+
+    fn timer(&mut self, key: &TimerKey) {
+        self.timers.remove(key);
+        let answered = |key: &MemberKey| {
+            let mut sessions = self.parked.iter().map(|(_, _, answer)| &answer.session);
+            let is_parked = sessions.any(|session| session.as_ref() == Some(key));
+            is_parked && !self.is_taken_back && self.shard.has(key)
+        };
+        let excused = match key {
+            TimerKey::Session(member) => Some(member).filter(|member| answered(member)),
+            _ => None,
+        };
+        let decision = self.shard.timer(self.now, key);
+        if let Some(member) = excused {
+            assert!(self.shard.has(member), "{member:?} could not know");
+        }
+        self.carry_out(decision);
+        self.check();
     }
 
     fn pass(&mut self, until: Duration) {

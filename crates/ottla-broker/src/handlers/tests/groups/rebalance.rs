@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ottla_log::vfs::FaultVfs;
+
 use super::*;
 
 #[test]
@@ -100,6 +102,45 @@ fn a_silent_member_is_out_when_its_time_is_up() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(alone.state("g"), ("Empty".to_owned(), 0));
     assert_eq!(alone.heartbeat(&member), ErrorCode::UnknownMemberId.code());
+}
+
+#[test]
+fn a_disk_that_stalls_costs_no_member_its_place() {
+    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
+    let clock = TestClock::frozen();
+    let mut options = BrokerOptions::new(Storage::Vfs(Arc::new(vfs.clone()), "/ottla".into()));
+    options.clock = Arc::new(clock.clone());
+    let alone = Alone::with(options);
+    let member = alone.member("g");
+    vfs.stall_syncs();
+    let parked = alone.park(9, member.commit(&[(0, 1)]));
+    // The member waits for the answer, and does not know that it has to hurry.
+    clock.advance(Duration::from_secs(60));
+    vfs.go_on();
+    let told = response!(alone.finish(parked), OffsetCommit);
+    assert_eq!(told.topics[0].partitions[0].error_code, 0);
+    clock.advance(Duration::from_secs(9));
+    assert_eq!(alone.state("g"), ("Stable".to_owned(), 1));
+    assert_eq!(alone.heartbeat(&member), 0);
+    // From then on it is silent.
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(alone.state("g"), ("Empty".to_owned(), 0));
+}
+
+#[test]
+fn an_answer_to_nobody_keeps_no_member_for_ever() {
+    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
+    let clock = TestClock::frozen();
+    let mut options = BrokerOptions::new(Storage::Vfs(Arc::new(vfs.clone()), "/ottla".into()));
+    options.clock = Arc::new(clock.clone());
+    let alone = Alone::with(options);
+    let member = alone.member("g");
+    vfs.stall_syncs();
+    // Its connection goes while the answer waits for the disk.
+    drop(alone.park(9, member.commit(&[(0, 1)])));
+    vfs.go_on();
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(alone.state("g"), ("Empty".to_owned(), 0));
 }
 
 #[test]
