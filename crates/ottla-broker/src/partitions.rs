@@ -10,7 +10,7 @@ pub(crate) mod left_over;
 mod openers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -37,6 +37,9 @@ const SHARDS: usize = 16;
 
 type Shard = RwLock<HashMap<(TopicId, i32), Arc<Partition>, RandomState>>;
 
+/// The configuration that was worked out last: of which image and topic, and what it is.
+type LastConfig = Option<(Weak<Image>, TopicId, Arc<TopicConfig>)>;
+
 /// The open partitions of this broker.
 #[derive(Debug)]
 pub(crate) struct Partitions {
@@ -53,6 +56,7 @@ pub(crate) struct Partitions {
     /// Logs that were on the disk at start and have not been opened.
     unopened: Mutex<BTreeSet<LogId>>,
     openers: Arc<Openers>,
+    last_config: Mutex<LastConfig>,
     /// Held by the one append that waits for room in the dirty budget; the others queue for it.
     waits_for_room: tokio::sync::Mutex<()>,
 }
@@ -107,6 +111,7 @@ impl Partitions {
             shards: Default::default(),
             unopened: Mutex::new(unopened),
             openers: Arc::default(),
+            last_config: Mutex::default(),
             waits_for_room: tokio::sync::Mutex::default(),
         }
     }
@@ -187,7 +192,8 @@ impl Partitions {
             });
             asked.collect::<Vec<_>>()
         };
-        for opening in self.ask(runtime, to_come) {
+        // The last first: most of the others are open by then, and need not wake this task.
+        for opening in self.ask(runtime, to_come).into_iter().rev() {
             // Who then asks for it tries again and hears why.
             let _ = opening.opened().await;
         }
@@ -210,7 +216,7 @@ impl Partitions {
             })
         });
         let mut failures = Vec::new();
-        for opening in self.ask(runtime, asked) {
+        for opening in self.ask(runtime, asked).into_iter().rev() {
             failures.extend(opening.opened().await.err());
         }
         failures
@@ -247,7 +253,7 @@ impl Partitions {
         let image = self.published.load_full();
         let topic = image.topic_by_id(topic_id)?;
         let registration = topic.partition(id.partition())?.clone();
-        let config = self.view(&image).topic_config(topic.name.as_str());
+        let config = self.config_of(&image, topic);
         Some(Wanted {
             id: id.clone(),
             topic_id,
@@ -259,6 +265,20 @@ impl Partitions {
             registration,
             image,
         })
+    }
+
+    /// The configuration of `topic`, whose partitions are likely opened one after another.
+    fn config_of(&self, image: &Arc<Image>, topic: &Topic) -> Arc<TopicConfig> {
+        let mut last = self.last_config.lock();
+        if let Some((of, id, config)) = &*last
+            && of.as_ptr() == Arc::as_ptr(image)
+            && *id == topic.id
+        {
+            return Arc::clone(config);
+        }
+        let config = Arc::new(self.view(image).topic_config(topic.name.as_str()));
+        *last = Some((Arc::downgrade(image), topic.id, Arc::clone(&config)));
+        config
     }
 
     /// Opens the log and puts the partition in the map. Two at once get the same.

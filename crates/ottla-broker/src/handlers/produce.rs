@@ -204,10 +204,9 @@ async fn append(
 /// The batch in a partition's bytes, checked as far as its bytes go. Afterwards nobody else holds
 /// its memory, unless other partitions' batches came in the same request.
 fn parse(context: &Context, topic: &str, records: Bytes) -> Result<ValidBatches, ProduceError> {
-    let config = context.config().topic_config(topic);
     let limits = ProduceLimits {
         zstd_allowed: context.version >= 7,
-        max_message_bytes: config.max_message_bytes as usize,
+        max_message_bytes: context.config().max_message_bytes(topic) as usize,
     };
     parse_produce(&records, &limits, context.core.log_limits())
 }

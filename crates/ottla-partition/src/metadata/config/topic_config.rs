@@ -126,6 +126,16 @@ impl ConfigView<'_> {
         self.topic_config_with(self.set_on_topic(name))
     }
 
+    /// `max.message.bytes` of the topic `name`: what each produce request asks for, without the
+    /// other keys of the configuration.
+    #[must_use]
+    pub fn max_message_bytes(&self, name: &str) -> u32 {
+        let set = self.set_on_topic(name);
+        let value = topic_def("max.message.bytes").map(|def| self.topic_value(set, def));
+        let number = value.and_then(|value| value.number());
+        number.map_or(0, |number| u32::try_from(number).unwrap_or_default())
+    }
+
     /// The effective configuration of a topic that sets `set`.
     #[must_use]
     pub fn topic_config_with(&self, set: Option<&ConfigMap>) -> TopicConfig {
