@@ -206,6 +206,7 @@ fn plain(path: &Path, groups: &[i64]) -> io::Result<f64> {
 fn rounds(dir: &Path) -> io::Result<()> {
     const LOGS: [usize; 3] = [1, 100, 1_000];
     const ROUNDS: usize = 60;
+    const FIRST_ROUNDS: usize = 70;
     let mut options = StoreOptions::default();
     options.open_files_max = 2_100;
     let opened = Store::open(dir.join("rounds"), options).map_err(io::Error::other)?;
@@ -218,8 +219,9 @@ fn rounds(dir: &Path) -> io::Result<()> {
     let logs = (0..1_000).map(open).collect::<io::Result<Vec<_>>>()?;
     let frame = batch(1)?;
     let mut times = LOGS.map(|_| Vec::new());
-    // The first ones make directories and files, and let the journal grow.
-    for round in 0..ROUNDS + 20 {
+    // The first ones make directories and files, and let both areas of the journal grow to their
+    // full size: until then a round over 1,000 logs also writes a megabyte of zeros.
+    for round in 0..ROUNDS + FIRST_ROUNDS {
         for (logs, times) in LOGS
             .map(|n| logs.get(..n).unwrap_or_default())
             .iter()
@@ -230,7 +232,7 @@ fn rounds(dir: &Path) -> io::Result<()> {
             }
             let (time, flushed) = timed(|| opened.store.flush());
             flushed.map_err(io::Error::other)?;
-            if round >= 20 {
+            if round >= FIRST_ROUNDS {
                 times.push(time);
             }
             // In the background of a broker.

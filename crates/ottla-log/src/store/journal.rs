@@ -46,7 +46,7 @@ const NOTE_ROOM: u64 = 8 * BLOCK;
 const RELEASE_ROOM: u64 = BLOCK;
 
 /// Pieces up to this length are copied together; longer ones are written from where they are.
-const COPY_BYTES_MAX: usize = 16 * 1024;
+const COPY_BYTES_MAX: usize = 512;
 
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
