@@ -62,11 +62,13 @@ pub use time::TimedOffset;
 pub(crate) use check::Checker;
 pub(crate) use core::LogCore;
 pub(crate) use cut::KEPT;
-pub(crate) use dir::file_in;
+pub(crate) use dir::{empty, file_in};
 pub(crate) use findings::Findings;
 pub(crate) use handles::Handles;
 pub(crate) use left::Left;
 pub(crate) use scrub::ScrubPlace;
 pub(crate) use seal::STOP_BYTES_MAX;
-pub(crate) use seam::{Checkpoints, FlushTarget, Flusher, Known, LogShared, SyncedFiles, Written};
+pub(crate) use seam::{
+    Checkpoints, FlushTarget, Flusher, Journaled, Known, LogShared, SyncedFiles, Written,
+};
 pub(crate) use way::Way;

@@ -469,10 +469,13 @@ impl Inner {
                 _ => Ok(Arc::clone(core)),
             };
         }
-        self.rounds
-            .sync_before_open(id)
-            .map_err(|cause| storage(id, StorageError::Offline(cause)))?;
         let found = self.found.lock().get(id).cloned();
+        let may_wait = found.as_ref().is_some_and(|f| f.known.journaled.is_some());
+        let sync = |may_wait| {
+            let synced = self.rounds.sync_before_open(id, may_wait);
+            synced.map_err(|cause| storage(id, StorageError::Offline(cause)))
+        };
+        sync(may_wait)?;
         options.topic_id = Some(self.topic_id(id, options.topic_id, found.as_ref())?);
         let known = found.map(|found| found.known).unwrap_or_default();
         let (core, recovery) = LogCore::open(&self.shared, id.clone(), options, &known)?;
@@ -480,6 +483,7 @@ impl Inner {
         let mut checkpoints = core.checkpoints();
         let end = checkpoints.recovery_point;
         if recovery.corrupt.is_some() {
+            sync(false)?;
             // What is missing stays missing: with a lower point the next start would take what is
             // damaged for a torn tail, and cut it.
             let noted = known.recovery_point.max(known.durable_end);

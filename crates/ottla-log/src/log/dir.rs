@@ -103,6 +103,12 @@ impl Listing {
         Ok(listing)
     }
 
+    /// Whether an index file of the segment at `base` is there.
+    pub(crate) fn has_indexes(&self, base: Offset) -> bool {
+        let kinds = [&self.indexes, &self.time_indexes, &self.txn_indexes];
+        kinds.iter().any(|bases| bases.contains(&base))
+    }
+
     fn note(&mut self, name: String) {
         match name.as_str() {
             METADATA => self.metadata = true,
@@ -162,12 +168,21 @@ pub(super) fn write_tmp(
     let tmp = with_suffix(path, TMP);
     let write = || {
         let file = vfs.open(&tmp, OpenMode::Create)?;
-        file.set_len(0)?;
+        empty(&*file)?;
         file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
         Ok(file)
     };
     let file = write().map_err(|e| StorageError::io("write", &tmp, e))?;
     Ok((tmp, file))
+}
+
+/// Cuts off what is in `file`, which is about to be written anew. One that is empty is left alone:
+/// of a file that was cut to nothing ext4 writes the bytes when it is closed.
+pub(crate) fn empty(file: &dyn File) -> io::Result<()> {
+    if file.is_empty()? {
+        return Ok(());
+    }
+    file.set_len(0)
 }
 
 /// The second half of [`write_complete`]: a synced file gets its name.
@@ -205,7 +220,7 @@ pub(crate) fn create(vfs: &dyn Vfs, dir: &Path, topic_id: TopicId) -> Result<(),
     let bytes = PartitionMetadata { topic_id }.encode();
     let write = || {
         let file = vfs.open(&path, OpenMode::Create)?;
-        file.set_len(0)?;
+        empty(&*file)?;
         file.write_all_at(&mut [IoSlice::new(&bytes)], 0)
     };
     write().map_err(|e| StorageError::io("write", &path, e))

@@ -12,7 +12,7 @@ use super::leftovers;
 use super::progress::Progress;
 use super::recover::{Recovered, Recovery};
 use super::replay::Replay;
-use super::seam::{Known, LogRecovery, LogShared};
+use super::seam::{Journaled, Known, LogRecovery, LogShared};
 use crate::checkpoint::{self, PartitionMetadata};
 use crate::segment::{Extent, Origin, Segment, Wait, Walk};
 use crate::{InvalidTopicName, LogId, Offset, StorageError, TopicId};
@@ -323,7 +323,8 @@ impl Opening<'_> {
     fn run(&self, report: &mut LogRecovery) -> Result<(Recovered, Segments), StorageError> {
         let vfs = &*self.shared.vfs;
         let mut listing = Listing::read(vfs, self.dir)?;
-        leftovers::clear(self.shared, self.dir, &mut listing)?;
+        let changed = leftovers::clear(self.shared, self.dir, &mut listing)?;
+        let journaled = self.journaled(&listing)?.filter(|_| !changed);
         let removed = self.take_removed(&mut listing)?;
         let quick = if self.known.clean {
             self.take_as_is(&listing)?
@@ -333,7 +334,7 @@ impl Opening<'_> {
         let is_quick = quick.is_some();
         let mut recovered = match quick {
             Some(recovered) => recovered,
-            None => self.check(&listing, report)?,
+            None => self.check(&listing, journaled, report)?,
         };
         self.check_aborted(&listing, &mut recovered, report)?;
         if recovered.end < self.known.log_start {
@@ -354,7 +355,8 @@ impl Opening<'_> {
         for offset in above {
             dir::remove_if_there(vfs, &dir::file_in(self.dir, offset, dir::SNAPSHOT))?;
         }
-        if !is_quick && !self.known.synced {
+        // What the journal was replayed into is synced behind the opening, names included.
+        if !is_quick && !self.known.synced && journaled.is_none() {
             for dir in [self.dir, &*self.shared.root] {
                 vfs.sync_dir(dir)
                     .map_err(|e| StorageError::io("sync the directory", dir, e))?;
@@ -419,16 +421,35 @@ impl Opening<'_> {
         found.filter_map(Result::transpose).collect()
     }
 
+    /// What the journal was replayed into, if the log ends with that.
+    fn journaled(&self, listing: &Listing) -> Result<Option<&Journaled>, StorageError> {
+        let Some(journaled) = self.known.journaled.as_deref() else {
+            return Ok(None);
+        };
+        let last = journaled.segments.keys().next_back();
+        let Some(base) = last.filter(|base| listing.segments.last() == Some(*base)) else {
+            return Ok(None);
+        };
+        let path = dir::file_in(self.dir, *base, dir::LOG);
+        let stat = self.shared.vfs.stat(&path);
+        let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
+        Ok(stat
+            .is_some_and(|stat| stat.len == journaled.size)
+            .then_some(journaled))
+    }
+
     /// Checks the files.
     fn check(
         &self,
         listing: &Listing,
+        journaled: Option<&Journaled>,
         report: &mut LogRecovery,
     ) -> Result<Recovered, StorageError> {
         let recovery = Recovery {
             shared: self.shared,
             dir: self.dir,
             known: self.known,
+            journaled,
             rules: LogCore::index_rules(&self.options.config),
             progress: Progress::new(&*self.shared.clock, self.id),
             report,

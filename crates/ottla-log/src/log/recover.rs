@@ -13,7 +13,7 @@ use super::cut::Cut;
 use super::dir::{self, Listing};
 use super::progress::Progress;
 use super::replay::Replay;
-use super::seam::{Known, LogRecovery, LogShared};
+use super::seam::{Journaled, Known, LogRecovery, LogShared};
 use crate::index::TxnIndex;
 use crate::segment::{BadRange, Extent, IndexBuilder, IndexRules, Origin, Segment};
 use crate::vfs::OpenMode;
@@ -34,6 +34,8 @@ pub(super) struct Recovery<'a> {
     pub(super) shared: &'a Arc<LogShared>,
     pub(super) dir: &'a Arc<Path>,
     pub(super) known: &'a Known,
+    /// See [`Known::journaled`], where the files are as that says.
+    pub(super) journaled: Option<&'a Journaled>,
     pub(super) rules: IndexRules,
     pub(super) progress: Progress<'a>,
     pub(super) report: &'a mut LogRecovery,
@@ -94,6 +96,7 @@ impl Recovery<'_> {
                 self.note_gap(&segments, end, base);
             }
             let followers = bases.get(index + 1..).unwrap_or_default();
+            self.remove_indexes(base, listing)?;
             let (scan, verdict) = self.scan(base, end, followers, &mut replay, &mut corrupt)?;
             end = scan.next;
             let position = scan.size;
@@ -197,6 +200,18 @@ impl Recovery<'_> {
         }
     }
 
+    /// Removes the index files of the segment at `base`, which are made anew: what is there may be
+    /// of an earlier state of the segment.
+    fn remove_indexes(&self, base: Offset, listing: &Listing) -> Result<(), StorageError> {
+        if !listing.has_indexes(base) {
+            return Ok(());
+        }
+        for suffix in [dir::INDEX, dir::TIME_INDEX, dir::TXN_INDEX] {
+            dir::remove_if_there(&*self.shared.vfs, &dir::file_in(self.dir, base, suffix))?;
+        }
+        Ok(())
+    }
+
     /// Reads and checks the segment at `base`, which must go on at `end`; `followers` are the
     /// segments behind it.
     fn scan(
@@ -210,11 +225,12 @@ impl Recovery<'_> {
         let path = dir::file_in(self.dir, base, dir::LOG);
         let opened = self.shared.vfs.open(&path, OpenMode::Write);
         let file = opened.map_err(|e| StorageError::io("open", &path, e))?;
-        let len = prepare(&*file, &path, self.known.synced)?;
-        // Made anew below: what is there may be of an earlier state of the segment.
-        for suffix in [dir::INDEX, dir::TIME_INDEX, dir::TXN_INDEX] {
-            dir::remove_if_there(&*self.shared.vfs, &dir::file_in(self.dir, base, suffix))?;
-        }
+        let len = match self.journaled.and_then(|of| of.segments.get(&base)) {
+            // Written from the journal a moment ago, whose bytes were read from the device.
+            Some(true) => self.size_of(base)?,
+            Some(false) => prepare(&*file, &path, true)?,
+            None => prepare(&*file, &path, self.known.synced)?,
+        };
         self.report.rebuilt_indexes += 1;
         self.report.checked_bytes += len;
 

@@ -6,6 +6,7 @@
 //! `Flusher::reserve` is called with no lock held and may park. No method of [`FlushTarget`] takes
 //! an append mutex; the flusher calls them with no lock held that `wrote` needs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -174,8 +175,22 @@ pub(crate) struct Known {
     pub(crate) cleaned: Offset,
     /// The whole file system was synced since the unclean stop: nothing that is there can go.
     pub(crate) synced: bool,
+    /// What the journal was replayed into, if that is where the log ends.
+    pub(crate) journaled: Option<Arc<Journaled>>,
     /// After a clean stop: how that left the log, where it is known.
     pub(crate) left: Option<Arc<Left>>,
+}
+
+/// Segment files of a log that end with what the journal was replayed into. All else in them was
+/// synced once, and the journal keeps its part until the files are: they need no sync before the
+/// log is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Journaled {
+    /// By base offset, whether all bytes of the file are from the journal: none of them has to be
+    /// read from the device once more.
+    pub(crate) segments: BTreeMap<Offset, bool>,
+    /// How long the last of the files is.
+    pub(crate) size: u64,
 }
 
 /// The offsets of one log that the store checkpoints.

@@ -96,6 +96,9 @@ impl Inner {
             Ok(false) => Way::Each,
             Ok(true) | Err(_) => Way::Together(Vec::new()),
         };
+        if matches!(way, Way::Each) {
+            self.rounds.sync_all_replayed();
+        }
         let mut closed = Vec::new();
         let mut stopped = self.never_opened();
         for (id, core) in logs {

@@ -105,7 +105,7 @@ impl Inner {
         let unwrap = Arc::unwrap_or_clone;
         self.rounds.begin_change().map_err(unwrap)?;
         // What the journal has of it is in its files, and they keep it.
-        self.rounds.sync_before_open(id).map_err(unwrap)?;
+        self.rounds.sync_before_open(id, false).map_err(unwrap)?;
         // Renamed first: after the note a recovery would remove what still has its old name.
         if let Some(name) = self.rename(id, names::STRAY)? {
             tracing::warn!(log = %id, %topic_id, name, "set aside: it belongs to no topic");

@@ -1,7 +1,7 @@
 //! Opening a store: what the directory holds, what the journal adds, and where that leaves each
 //! log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::has_data::{self, HasData};
 use super::journal::{AREA_BYTES_FIRST, Journal, Refused, Scan, ScanError};
 use super::names::{self, DirKind};
 use super::options::{StoreOptions, World};
-use super::replay::{Replay, replay};
+use super::replay::{Replay, ReplayedLog, replay};
 use super::report::RecoveryReport;
 use super::rounds::{CLEANED, HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
 use super::seals;
@@ -26,6 +26,10 @@ use super::stopped::{self, STOPPED};
 
 /// Kafka's name for the file with the high watermarks.
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+
+/// From this many logs on that have to be synced before they are opened the whole file system is
+/// synced instead. Fewer in tests, so that they take both ways.
+const TOGETHER_MIN: usize = if cfg!(test) { 2 } else { 16 };
 
 /// How many syncs are timed at start.
 const TIMED_SYNCS: usize = 3;
@@ -134,10 +138,10 @@ impl Opening<'_> {
             known: &mut known,
             report: &mut self.report,
         })?;
-        let synced = !clean && !self.data.is_new() && self.sync_all()?;
         let listing = Listing::read(&**vfs, kafka)?;
         self.report.strangers.clone_from(&listing.strangers);
-        complete(&mut known, &listing, &has_data, clean, synced);
+        complete(&mut known, &listing, &has_data, clean);
+        let synced = !clean && self.sync_together(&mut known)?;
         self.report.missing = missing(&listing, &has_data);
         let is_there = |name: &str| {
             let id = LogId::from_dir_name(name);
@@ -151,7 +155,7 @@ impl Opening<'_> {
             vfs: Arc::clone(vfs),
             dirs: Arc::clone(&dirs),
             journal,
-            logs: logs(&known, &has_data, synced),
+            logs: logs(&known, &has_data, &replayed, synced),
             has_data,
             replayed,
             synced,
@@ -192,6 +196,21 @@ impl Opening<'_> {
             self.options.journal_area_bytes_max,
             scan,
         )
+    }
+
+    /// Makes everything durable that is there, in one go, unless each log can as well be synced by
+    /// itself, before or after it is opened. Answers whether it did.
+    fn sync_together(&self, known: &mut BTreeMap<LogId, Known>) -> Result<bool, StorageError> {
+        let alone = known.values().filter(|known| known.journaled.is_none());
+        let is_left = self.options.flush == FlushMode::Sync && alone.count() < TOGETHER_MIN;
+        if is_left || self.data.is_new() || !self.sync_all()? {
+            return Ok(false);
+        }
+        for known in known.values_mut() {
+            known.synced = true;
+            known.journaled = None;
+        }
+        Ok(true)
     }
 
     /// Makes everything durable that is there, in one go; `false` where the platform has no way.
@@ -335,13 +354,11 @@ fn complete(
     listing: &Listing,
     has_data: &HasData,
     clean: bool,
-    synced: bool,
 ) {
     known.retain(|id, _| has_data.contains_key(id) || listing.logs.binary_search(id).is_ok());
     for id in listing.logs.iter().chain(has_data.keys()) {
         let known = known.entry(id.clone()).or_default();
         known.clean = clean;
-        known.synced = synced;
         known.has_data = has_data.get(id).copied();
     }
 }
@@ -350,13 +367,15 @@ fn complete(
 fn logs(
     known: &BTreeMap<LogId, Known>,
     has_data: &HasData,
+    replayed: &[ReplayedLog],
     synced: bool,
 ) -> Vec<(LogId, TopicId, Known)> {
+    let replayed: BTreeSet<&LogId> = replayed.iter().map(|log| &log.id).collect();
     let log = |(id, known): (&LogId, &Known)| {
         let mut known = known.clone();
-        if synced {
+        if synced || !replayed.contains(id) {
             // The journal may be overwritten before the log is opened: the checkpoint has to say
-            // what it said.
+            // what it said. Of a log that it has no bytes of, the files were synced.
             known.recovery_point = known.recovery_point.max(known.durable_end);
         }
         let topic_id = has_data.get(id).copied().unwrap_or_default();

@@ -25,6 +25,10 @@ pub(super) struct ReplayedLog {
     pub(super) files: Arc<ReplayedFiles>,
     /// The last round with data of the log in each area of the journal.
     pub(super) live: [Option<u64>; 2],
+    /// The log ends with what it wrote: see [`Known::journaled`](crate::log::Known::journaled).
+    pub(super) is_end: bool,
+    /// How much it wrote.
+    pub(super) bytes: u64,
 }
 
 /// Files of one log that recovery wrote, not synced yet. They stay open: a failed write-back is

@@ -121,9 +121,12 @@ impl Rounds {
                 if !start.synced {
                     log.live = replayed.live;
                     log.replayed = Some(replayed.files);
+                    // Where they need not be synced first, as if they had just been appended.
+                    log.dirty = if replayed.is_end { replayed.bytes } else { 0 };
                 }
             }
         }
+        state.dirty = state.logs.values().map(|log| log.dirty).sum();
         Self {
             marker: Marker::new(Arc::clone(&start.dirs), start.clean),
             files: Mutex::default(),
@@ -203,7 +206,8 @@ impl Rounds {
         let before = state.logs.get(&id).map(|log| log.topic_id);
         if before.is_some_and(|before| before != topic_id && before != TopicId::ZERO) {
             // Another topic's directory was set aside.
-            state.logs.remove(&id);
+            let dirty = state.logs.remove(&id).map_or(0, |log| log.dirty);
+            state.dirty = state.dirty.saturating_sub(dirty);
             state.has_data.remove(&id);
             state.changed = true;
         }
@@ -214,15 +218,20 @@ impl Rounds {
         state_of_opened(log, topic_id, checkpoints, end);
     }
 
-    /// Syncs what recovery wrote into log `id`, so that it is opened from what the disk holds.
-    pub(super) fn sync_before_open(&self, id: &LogId) -> Result<(), Arc<StorageError>> {
+    /// Syncs what recovery wrote into log `id`, so that it is opened from what the disk holds;
+    /// unless `may_wait`. Refuses a log that is offline.
+    pub(super) fn sync_before_open(
+        &self,
+        id: &LogId,
+        may_wait: bool,
+    ) -> Result<(), Arc<StorageError>> {
         let is_replayed = {
             let state = self.state.lock();
             match state.logs.get(id) {
                 None => false,
                 Some(log) => match &log.offline {
                     Some(cause) => return Err(Arc::clone(cause)),
-                    None => log.replayed.is_some(),
+                    None => log.replayed.is_some() && !may_wait,
                 },
             }
         };
@@ -417,7 +426,10 @@ impl Flusher for Rounds {
 
 fn state_of_opened(log: &mut LogState, topic_id: TopicId, checkpoints: Checkpoints, end: Offset) {
     log.topic_id = topic_id;
-    log.recovery_point = checkpoints.recovery_point;
+    // What recovery wrote and nobody has synced is in the journal, and no further than it was.
+    if log.replayed.is_none() {
+        log.recovery_point = checkpoints.recovery_point;
+    }
     log.durable_end = checkpoints.recovery_point;
     log.written_end = end;
     log.log_start = checkpoints.log_start;

@@ -174,8 +174,8 @@ impl Scan {
         let Some(file) = self.files.get(area).and_then(Option::as_ref) else {
             return Err(io::Error::from(io::ErrorKind::NotFound).into());
         };
-        let mut window = Window::new(&**file);
         let end = position + len;
+        let mut window = Window::new(&**file, end);
         while position < end {
             let bytes = window.some(position, end - position)?;
             take(bytes)?;
@@ -196,7 +196,7 @@ fn open(vfs: &dyn Vfs, path: &Path) -> Result<Option<Arc<dyn File>>, StorageErro
 /// All heads in `file`, in their order; bytes inside a round are not looked at.
 fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Vec<Found>> {
     let file_len = file.len()?;
-    let mut window = Window::new(file);
+    let mut window = Window::new(file, file_len);
     let mut found = Vec::new();
     let mut position = 0;
     while position + HEAD_LEN as u64 <= file_len {
@@ -298,7 +298,11 @@ impl Chain<'_> {
 
 /// The entries whose data does not match its checksum.
 fn damaged_entries(file: &dyn File, data: u64, entries: &[Entry]) -> io::Result<Vec<usize>> {
-    let mut window = Window::new(file);
+    let lens = entries.iter().map(|entry| match entry.what {
+        What::Data(range) => u64::from(range.len),
+        _ => 0,
+    });
+    let mut window = Window::new(file, data + lens.sum::<u64>());
     let mut position = data;
     let mut damaged = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -313,17 +317,20 @@ fn damaged_entries(file: &dyn File, data: u64, entries: &[Entry]) -> io::Result<
     Ok(damaged)
 }
 
-/// Reads a file through a buffer of fixed size.
+/// Reads a file up to `end` through a buffer of bounded size.
 struct Window<'f> {
     file: &'f dyn File,
+    /// Nothing behind it is read: most rounds and pieces are much smaller than the buffer.
+    end: u64,
     buf: Vec<u8>,
     start: u64,
 }
 
 impl<'f> Window<'f> {
-    fn new(file: &'f dyn File) -> Self {
+    const fn new(file: &'f dyn File, end: u64) -> Self {
         Self {
             file,
+            end,
             buf: Vec::new(),
             start: 0,
         }
@@ -341,7 +348,9 @@ impl<'f> Window<'f> {
     }
 
     fn fill(&mut self, position: u64) -> io::Result<()> {
-        self.buf.resize(WINDOW, 0);
+        let left = self.end.saturating_sub(position);
+        let len = usize::try_from(left).unwrap_or(WINDOW).min(WINDOW);
+        self.buf.resize(len, 0);
         let mut filled = 0;
         while let Some(rest) = self.buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.file.read_at(rest, position + filled as u64) {
@@ -381,5 +390,5 @@ impl<'f> Window<'f> {
 
 /// The checksum of `len` bytes at `position` of a file.
 pub(crate) fn file_crc(file: &dyn File, position: u64, len: u64) -> io::Result<u32> {
-    Window::new(file).crc(position, len)
+    Window::new(file, position + len).crc(position, len)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::{self, PartitionMetadata};
-use crate::log::{Known, file_in};
+use crate::log::{Journaled, Known, empty, file_in};
 use crate::vfs::{File, OpenMode, Vfs};
 use crate::{Entropy, LogId, Offset, StorageError, TopicId};
 
@@ -71,8 +71,14 @@ impl Replay<'_> {
         let mut writer = Writer::new(self, log, dir);
         writer.make_metadata(made)?;
         writer.write_pieces()?;
+        let journaled = writer.journaled();
+        writer.close_segments();
         let (mut files, bytes) = (writer.files, writer.bytes);
         self.report.bytes += bytes;
+        let is_end = journaled.is_some();
+        if let Some(known) = self.known.get_mut(&log.id) {
+            known.journaled = journaled.map(Arc::new);
+        }
         if files.is_empty() {
             return Ok(None);
         }
@@ -95,6 +101,8 @@ impl Replay<'_> {
             id: log.id.clone(),
             files: Arc::new(replayed(files)),
             live: log.live,
+            is_end,
+            bytes,
         }))
     }
 
@@ -202,6 +210,8 @@ struct Writer<'r> {
     log_start: Offset,
     files: Vec<(PathBuf, Arc<dyn File>)>,
     segments: BTreeMap<Offset, Segment>,
+    /// All that the journal has of the log is written.
+    is_whole: bool,
     bytes: u64,
 }
 
@@ -210,6 +220,8 @@ struct Segment {
     path: PathBuf,
     file: Arc<dyn File>,
     len: u64,
+    /// Up to here everything was written from the journal.
+    written: u64,
 }
 
 impl<'r> Writer<'r> {
@@ -224,6 +236,7 @@ impl<'r> Writer<'r> {
             log_start: known.map_or(Offset::ZERO, |known| known.log_start),
             files: Vec::new(),
             segments: BTreeMap::new(),
+            is_whole: true,
             bytes: 0,
         }
     }
@@ -240,7 +253,7 @@ impl<'r> Writer<'r> {
         let write = || {
             let file = self.vfs.open(&path, OpenMode::Create)?;
             if is_missing {
-                file.set_len(0)?;
+                empty(&*file)?;
                 file.write_all_at(&mut [IoSlice::new(&metadata.encode())], 0)?;
             }
             Ok(file)
@@ -255,13 +268,16 @@ impl<'r> Writer<'r> {
         let removed = self.removed_segments()?;
         for piece in &self.log.pieces {
             if removed.contains(&piece.range.segment_base) {
+                self.is_whole = false;
                 continue;
             }
             let written = if piece.damaged {
+                self.is_whole = false;
                 self.check_damaged(piece)?
             } else {
                 self.write_piece(piece)?
             };
+            self.is_whole &= written.is_ok();
             // The log itself says what is missing once it is opened: its durable end is known.
             if let Err(why) = written
                 && std::mem::take(&mut is_first)
@@ -269,12 +285,27 @@ impl<'r> Writer<'r> {
                 self.report.say(&self.log.id, why);
             }
         }
-        let segments = std::mem::take(&mut self.segments);
-        let files = segments
-            .into_values()
-            .map(|segment| (segment.path, segment.file));
-        self.files.extend(files);
         Ok(())
+    }
+
+    /// What was written, if the log ends with it: see [`Known::journaled`].
+    fn journaled(&self) -> Option<Journaled> {
+        let last = self.log.pieces.last()?.range;
+        let (base, segment) = self.segments.last_key_value()?;
+        let is_end = last.segment_base == *base
+            && last.position + u64::from(last.len) == segment.len
+            && self.log.end == Some(last.end);
+        let whole = |(base, segment): (&Offset, &Segment)| (*base, segment.written == segment.len);
+        (self.is_whole && is_end).then(|| Journaled {
+            segments: self.segments.iter().map(whole).collect(),
+            size: segment.len,
+        })
+    }
+
+    fn close_segments(&mut self) {
+        let segments = std::mem::take(&mut self.segments).into_values();
+        let files = segments.map(|segment| (segment.path, segment.file));
+        self.files.extend(files);
     }
 
     /// The segments that are gone because all their records lie below the log start.
@@ -322,6 +353,9 @@ impl<'r> Writer<'r> {
         })
         .map_err(|e| StorageError::io("replay the journal into", &segment.path, e))?;
         segment.len = segment.len.max(position);
+        if range.position <= segment.written {
+            segment.written = segment.written.max(position);
+        }
         self.bytes += len;
         Ok(Ok(()))
     }
@@ -369,7 +403,15 @@ impl<'r> Writer<'r> {
             let len = file
                 .len()
                 .map_err(|e| StorageError::io("look at", &path, e))?;
-            self.segments.insert(base, Segment { path, file, len });
+            self.segments.insert(
+                base,
+                Segment {
+                    path,
+                    file,
+                    len,
+                    written: 0,
+                },
+            );
         }
         Ok(self.segments.get_mut(&base))
     }

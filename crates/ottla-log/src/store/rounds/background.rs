@@ -136,13 +136,20 @@ impl Rounds {
         Drain::Freed
     }
 
-    /// Syncs files that recovery wrote and nobody has opened.
+    /// Syncs files that recovery wrote, and that have to be synced before the log is opened.
     fn sync_replayed(&self) -> bool {
-        let mut ids = self.pick(|log| log.replayed.is_some() && log.can_sync());
+        let wait = |log: &LogState| log.replayed.is_some() && log.dirty == 0;
+        let mut ids = self.pick(|log| wait(log) && log.can_sync());
         let more = ids.len() > LOGS_PER_STEP;
         ids.truncate(LOGS_PER_STEP);
         self.sync_logs(&ids);
         more
+    }
+
+    /// Syncs all files that recovery wrote and nobody has synced. A log for which that fails is
+    /// offline.
+    pub(in super::super) fn sync_all_replayed(&self) {
+        self.sync_logs(&self.pick(|log| log.replayed.is_some() && log.can_sync()));
     }
 
     /// Syncs the logs with most dirty bytes until no more than `kept` are dirty.

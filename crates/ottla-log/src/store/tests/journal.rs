@@ -2,12 +2,13 @@
 
 use std::io::IoSlice;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::kit::{
     DIR, append, id, image, log, log_options, maintain, open, small, texts, topic, world,
 };
-use crate::vfs::{MemVfs, OpenMode, Vfs};
-use crate::{OpenError, Store};
+use crate::vfs::{Call, CrashPlan, Fault, FaultVfs, MemVfs, OpenMode, Operation, Rule, Vfs};
+use crate::{OpenError, Store, Timestamp};
 
 /// A store that was killed with `count` records in the journal.
 fn killed(count: usize) -> MemVfs {
@@ -163,8 +164,114 @@ fn background_work_syncs_what_recovery_wrote_and_frees_the_journal() {
     assert!(!report.clean);
     assert_eq!(report.pending, [id("a")]);
     drop(store);
-    let image = vfs.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
     let store = open(&image);
     assert_eq!(texts(&log(&store, "a")).len(), 5);
     assert!(store.close().clean);
+}
+
+/// The calls that a store over `vfs`, and opening its log, made for the log's files.
+fn calls_of_opening(vfs: &MemVfs) -> (FaultVfs, Store, Vec<Operation>) {
+    let faulty = FaultVfs::over(Arc::new(vfs.clone()));
+    let opened = Store::open_in(world(faulty.clone()), DIR, small()).unwrap();
+    assert_eq!(texts(&log(&opened.store, "a")), ["0", "1", "2"]);
+    let calls = faulty.calls();
+    let of_log = calls
+        .iter()
+        .filter(|call| call.path.to_string_lossy().contains("kafka"));
+    let operations = of_log.map(|call| call.operation).collect();
+    (faulty, opened.store, operations)
+}
+
+fn syncs(operations: &[Operation]) -> usize {
+    use Operation::{DropCache, SyncAll, SyncData, SyncDir};
+    let is_sync = |of: &&Operation| [DropCache, SyncAll, SyncData, SyncDir].contains(of);
+    operations.iter().filter(is_sync).count()
+}
+
+#[test]
+fn a_log_that_ends_with_the_journal_is_opened_before_it_is_synced() {
+    let vfs = killed(3);
+    let (faulty, store, operations) = calls_of_opening(&vfs);
+    assert_eq!(syncs(&operations), 0, "{operations:?}");
+    // The journal has it until the files are synced, and what is appended now.
+    append(&log(&store, "a"), "3").unwrap();
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
+    assert_eq!(texts(&log(&open(&image), "a")), ["0", "1", "2", "3"]);
+    faulty.forget_calls();
+    while store.maintain(Timestamp::new(60_000)).more {}
+    let calls = faulty.calls();
+    let is_of_log = |call: &Call| call.path.ends_with("00000000000000000000.log");
+    assert!(
+        calls
+            .iter()
+            .any(|call| is_of_log(call) && call.operation == Operation::SyncData),
+        "{calls:?}"
+    );
+    while store.maintain(Timestamp::new(120_000)).more {}
+    for area in 0..2 {
+        let path = format!("{DIR}/ottla/journal-{area}");
+        let _ = vfs.remove_file(Path::new(&path));
+    }
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
+    assert_eq!(texts(&log(&open(&image), "a")), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn what_recovery_wrote_and_could_not_sync_stays_in_the_journal() {
+    let vfs = killed(3);
+    let (faulty, store, _) = calls_of_opening(&vfs);
+    let rule = Rule::new(Fault::LostSync).on(Operation::SyncData);
+    faulty.inject(rule.at("*.log").nth(0));
+    while store.maintain(Timestamp::new(60_000)).more {}
+    while store.maintain(Timestamp::new(120_000)).more {}
+    let a = log(&store, "a");
+    assert!(append(&a, "more").is_err(), "it is offline");
+    assert!(!store.close().clean);
+    drop((a, store));
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
+    assert_eq!(texts(&log(&open(&image), "a")), ["0", "1", "2"]);
+}
+
+#[test]
+fn a_stop_syncs_what_recovery_wrote() {
+    let vfs = killed(3);
+    let (_, store, _) = calls_of_opening(&vfs);
+    assert!(store.close().clean);
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
+    let store = open(&image);
+    assert!(store.was_clean());
+    assert_eq!(texts(&log(&store, "a")), ["0", "1", "2"]);
+}
+
+#[test]
+fn a_tail_behind_the_journal_is_synced_before_it_counts() {
+    let vfs = killed(2);
+    let path = format!("{DIR}/kafka/a-0/00000000000000000000.log");
+    // Written and not flushed: a third record, as the journal of another store has it.
+    let whole = image(&killed(3)).remove(&path).unwrap();
+    let file = vfs.open(Path::new(&path), OpenMode::Write).unwrap();
+    file.write_all_at(&mut [IoSlice::new(&whole)], 0).unwrap();
+    let (_, _store, operations) = calls_of_opening(&vfs);
+    assert!(syncs(&operations) > 0, "{operations:?}");
+    let image = vfs.crash(&CrashPlan::SYNCED_ONLY);
+    assert_eq!(texts(&log(&open(&image), "a")), ["0", "1", "2"]);
+}
+
+#[test]
+fn what_was_synced_before_the_kill_is_read_from_the_device() {
+    let vfs = killed(2);
+    let store = open(&vfs);
+    let a = log(&store, "a");
+    assert!(store.close().clean);
+    drop((a, store));
+    let store = open(&vfs);
+    append(&log(&store, "a"), "2").unwrap();
+    drop(store);
+    let (_, _store, operations) = calls_of_opening(&vfs);
+    let drops = operations
+        .iter()
+        .filter(|of| **of == Operation::DropCache)
+        .count();
+    assert_eq!((syncs(&operations), drops), (1, 1), "{operations:?}");
 }
