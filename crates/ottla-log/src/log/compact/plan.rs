@@ -17,8 +17,10 @@ pub(super) struct Plan {
     pub(super) end: Offset,
     /// All segments with what is decided: the ends of transactions may lie behind `end`.
     pub(super) decided: Segments,
-    /// Below this every transaction has ended.
+    /// Every transaction that began below this has ended.
     pub(super) last_stable: Offset,
+    /// And has done so below this.
+    pub(super) committed: Offset,
 }
 
 /// What came of a look.
@@ -94,13 +96,14 @@ impl LogCore {
                 return Ok(Look::NotBefore(due.into_iter().chain(next).min()));
             }
         }
-        let decided = all.iter().filter(|s| s.base() < last_stable).cloned();
+        let decided = all.iter().filter(|s| s.base() < committed).cloned();
         Ok(Look::Due(Plan {
             first_dirty,
             segments,
             end,
             decided: decided.collect(),
             last_stable,
+            committed,
         }))
     }
 }

@@ -98,6 +98,21 @@ impl Job {
         }
     }
 
+    /// Whether a segment that is still to be worked on has left the log.
+    pub(super) fn is_overtaken(&self, log: &LogCore) -> bool {
+        let (segments, done) = match &self.stage {
+            Stage::Find(..) => (&self.plan.decided, 0),
+            Stage::Map(..) => (&self.plan.segments, 0),
+            Stage::Copy(copying) => {
+                let group = copying.groups.get(copying.group);
+                (&self.plan.segments, group.map_or(0, |group| group.start))
+            }
+        };
+        let there = log.segments.load();
+        let is_there = |segment: &Arc<Segment>| there.iter().any(|s| Arc::ptr_eq(s, segment));
+        !segments.iter().skip(done).all(is_there)
+    }
+
     /// Works on one segment.
     pub(super) fn step(&mut self, log: &LogCore) -> Result<Progress, StorageError> {
         match &mut self.stage {
@@ -112,7 +127,7 @@ impl Job {
                     self.stage = Stage::Map(self.transactions.clone(), begin);
                     return Ok(Progress::More);
                 };
-                find(log, segment, self.plan.last_stable, finder)?;
+                find(log, segment, &self.plan, finder)?;
                 *next += 1;
                 Ok(Progress::More)
             }
@@ -283,11 +298,12 @@ fn put(
     last.add(log, header, batch)
 }
 
-/// Shows the transactions of `segment` that ended below `last_stable` to `finder`.
+/// Shows the transactions of `segment` that are decided to `finder`. The last stable offset may
+/// lie between a transaction and its end, where another one is open.
 fn find(
     log: &LogCore,
     segment: &Segment,
-    last_stable: Offset,
+    plan: &Plan,
     finder: &mut Finder,
 ) -> Result<(), StorageError> {
     let size = segment.extent().size;
@@ -297,7 +313,9 @@ fn find(
     let file = segment.file()?;
     let mut walk = segment.walk(&*file, Wait::Allowed, 0..size);
     while let Some(step) = walk.next().map_err(|e| segment.walk_error(e))? {
-        if step.next_offset() > last_stable {
+        let is_behind = step.header.base_offset >= plan.last_stable;
+        let is_done = is_behind && !finder.is_open_below(plan.last_stable);
+        if is_done || step.next_offset() > plan.committed {
             break;
         }
         if !step.header.attributes.is_control() {

@@ -669,3 +669,48 @@ fn each_call_may_fail() {
     );
     assert!(checked > 200, "{checked}");
 }
+
+/// The last stable offset lies between an aborted transaction and its marker.
+#[test]
+fn an_end_behind_an_open_transaction_counts() {
+    let kit = kit(compacted());
+    let log = kit.open(&Known::default());
+    put(&log, &[("k", "old")], &BatchOptions::default());
+    put(&log, &[("k", "aborted")], &producer(1, 0, true));
+    seal(&log);
+    let (open, _) = put(&log, &[("o", "open")], &producer(2, 0, true));
+    end(&log, 1, false);
+    maintain(&kit, &log, 0);
+    assert!(log.cleaned() > Offset::new(1));
+    is(&kept(&log), &[(0, "k=old"), (open, "o=open")]);
+    end(&log, 2, true);
+    for now in [DAY, 3 * DAY, 5 * DAY] {
+        seal(&log);
+        maintain(&kit, &log, now);
+        is(&kept(&log), &[(0, "k=old"), (open, "o=open")]);
+    }
+}
+
+#[test]
+fn segments_that_leave_meanwhile_are_no_error() {
+    for steps in 1..12 {
+        let kit = kit(compacted());
+        let log = kit.open(&Known::default());
+        for _ in 0..4 {
+            put(&log, &[("k", "v")], &BatchOptions::default());
+            seal(&log);
+        }
+        kit.flusher.flush().unwrap();
+        log.committed(log.ends().end);
+        for _ in 0..steps {
+            log.maintain(at(0)).unwrap();
+        }
+        let second = log.segments.load()[1].base();
+        log.delete_records(second).unwrap();
+        // Its file goes, and nobody has it open.
+        kit.shared.handles.sweep();
+        kit.shared.handles.sweep();
+        maintain(&kit, &log, DAY);
+        assert_eq!(log.ends().start, second);
+    }
+}

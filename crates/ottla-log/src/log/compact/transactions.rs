@@ -39,6 +39,11 @@ impl Finder {
         }
     }
 
+    /// Whether the end of a transaction is still sought that began below `offset`.
+    pub(super) fn is_open_below(&self, offset: Offset) -> bool {
+        self.open.values().any(|first| *first < offset)
+    }
+
     /// Those found, in the order of their first batches.
     pub(super) fn into_aborted(self) -> VecDeque<Aborted> {
         let aborted = |(first_offset, producer_id)| Aborted {
