@@ -66,8 +66,9 @@ impl Recovery<'_> {
     pub(super) fn run(mut self, listing: &Listing) -> Result<Recovered, StorageError> {
         let bases: Vec<Offset> = listing.segments.iter().copied().collect();
         let first = bases.first().copied().unwrap_or(self.known.log_start);
+        // Of one that ends where the recovery point is, the index files are younger than that.
         let unchecked = bases
-            .partition_point(|base| *base <= self.known.recovery_point)
+            .partition_point(|base| *base < self.known.recovery_point)
             .saturating_sub(1);
         let mut segments = self.take_unchecked(&bases, unchecked)?;
         let sizes = bases.iter().skip(unchecked).map(|base| self.size_of(*base));
@@ -148,7 +149,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// Segments that end at or below the recovery point: their files were synced, and are taken as
+    /// Segments that end below the recovery point: their files were synced, and are taken as
     /// they are.
     fn take_unchecked(&self, bases: &[Offset], count: usize) -> Result<Segments, StorageError> {
         let nexts = bases.iter().skip(1).copied();

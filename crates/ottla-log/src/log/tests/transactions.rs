@@ -324,6 +324,38 @@ fn an_index_without_the_others_does_not_count() {
     }
 }
 
+/// A segment ended where the recovery point was noted. Its index files were written later, and a
+/// power cut took the name of one of them.
+#[test]
+fn an_index_younger_than_the_recovery_point_does_not_count() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    let history = work(&log);
+    let known = closed(&log);
+    let segments = log.segments.load_full();
+    let mut missed = 0;
+    for pair in segments.windows(2) {
+        let path = file_in(&log.dir, pair[0].base(), dir::TXN_INDEX);
+        if kit.vfs().stat(&path).unwrap().is_none() {
+            continue;
+        }
+        kit.vfs().remove_file(&path).unwrap();
+        let (log, report) = kit
+            .try_open(&Known {
+                clean: false,
+                recovery_point: pair[1].base(),
+                ..known.clone()
+            })
+            .unwrap();
+        assert_eq!(report.corrupt, None);
+        log.committed(log.ends().end);
+        history.check(&log);
+        closed(&log);
+        missed += 1;
+    }
+    assert!(missed > 0);
+}
+
 #[test]
 fn an_index_of_a_damaged_segment_is_unknown_and_nothing_is_passed_for_committed() {
     let kit = Kit::new();
