@@ -17,7 +17,7 @@ use crate::{BatchOptions, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequen
 
 /// Checks the files of a closed log that starts at 0.
 pub(super) fn check_files(vfs: &dyn crate::vfs::Vfs, log_dir: &std::path::Path) {
-    files::check(vfs, log_dir, Offset::ZERO);
+    files::check(vfs, log_dir, Offset::ZERO, true);
 }
 
 #[test]

@@ -1,20 +1,27 @@
 //! The log against a plain model: a list of batches.
 
+mod compaction;
+
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::batch::EndTransactionMarker;
-use crate::log::kit::{Kit, at, batch, closed};
+use crate::log::kit::{Kit, at, closed};
 use crate::log::tests::files;
 use crate::log::{AppendError, Bound, Condition, Known, LeaderAppend, LogConfig, LogCore};
 use crate::vfs::{CrashPlan, MemVfs};
 use crate::{
     AbortedTransaction, BatchOptions, LeaderEpoch, Limits, Offset, Origin, ProducerEpoch,
-    ProducerId, Sequence, Timestamp, ValidBatches, build_batch,
+    ProducerId, Record, Sequence, Timestamp, ValidBatches, build_batch,
 };
+
+/// How long a tombstone and the end of a removed transaction stay.
+const DELETE_RETENTION_MS: i64 = 300;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -58,9 +65,18 @@ enum Step {
     DeleteRecords(Index),
     Flush,
     Wait(i64),
+    /// So many steps of background work, a compaction's among them, which may stay half done.
+    Work(usize),
+    /// Background work until there is none left.
     Maintain,
+    /// Every transaction ends, everything is committed, and background work is done.
+    Settle(bool),
+    /// The log is compacted from now on, with a map of so many keys; or no longer.
+    Policy(Option<usize>),
     /// Segments go that are older than this.
     Retain(u64),
+    /// Segments go where the log is larger than this.
+    RetainBytes(u64),
     CloseFiles,
     Reopen,
     Kill,
@@ -71,6 +87,16 @@ enum Step {
         until: Index,
     },
     Time(i64),
+}
+
+/// Whether the log is compacted from the start on, and what is done to it.
+fn workloads() -> impl Strategy<Value = (Option<usize>, Vec<Step>)> {
+    (prop::option::weighted(0.6, map_sizes()), steps())
+}
+
+/// For how many keys a compaction has room at a time.
+fn map_sizes() -> impl Strategy<Value = usize> {
+    prop_oneof![1_usize..9, Just(1000), Just(1000)]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -90,10 +116,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::NewEpoch),
         1 => any::<Index>().prop_map(Step::Truncate),
         1 => any::<Index>().prop_map(Step::DeleteRecords),
-        3 => Just(Step::Flush),
+        4 => Just(Step::Flush),
         1 => (0_i64..400).prop_map(Step::Wait),
-        2 => Just(Step::Maintain),
+        3 => Just(Step::Maintain),
+        4 => any::<bool>().prop_map(Step::Settle),
+        3 => (1_usize..9).prop_map(Step::Work),
+        1 => prop::option::weighted(0.8, map_sizes()).prop_map(Step::Policy),
         1 => (0_u64..2500).prop_map(Step::Retain),
+        1 => (0_u64..20_000).prop_map(Step::RetainBytes),
         1 => Just(Step::CloseFiles),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
@@ -102,18 +132,29 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             |(from, max, until)| Step::Read { from, max, until }),
         2 => (-1_i64..2200).prop_map(Step::Time),
     ];
-    prop::collection::vec(step, 1..80)
+    prop::collection::vec(step, 1..120)
 }
 
 #[derive(Clone, Debug)]
 struct ModelBatch {
     base: i64,
-    values: Vec<String>,
+    records: Vec<ModelRecord>,
     time: i64,
     epoch: i32,
     producer: Option<(usize, i32)>,
     /// The marker of a transaction; whether it was committed.
     marker: Option<bool>,
+    /// When its tombstones, or itself as a marker, may go, once compaction said so.
+    horizon: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+struct ModelRecord {
+    key: Option<String>,
+    /// None in a tombstone.
+    value: Option<String>,
+    /// Compaction took it.
+    gone: bool,
 }
 
 /// A transaction of the model.
@@ -127,7 +168,29 @@ struct Transaction {
 
 impl ModelBatch {
     fn next(&self) -> i64 {
-        self.base + self.values.len() as i64
+        self.base + self.records.len() as i64
+    }
+
+    /// Offset and timestamp of each record that is not gone.
+    fn times(&self) -> impl Iterator<Item = (i64, i64)> + Clone + '_ {
+        let records = (self.base..).zip(self.time..).zip(&self.records);
+        records.filter_map(|(place, record)| (!record.gone).then_some(place))
+    }
+
+    /// The batch as a client would send it.
+    fn bytes(&self, options: &BatchOptions) -> ValidBatches {
+        let records: Vec<Record> = match self.marker {
+            Some(committed) => {
+                let marker = EndTransactionMarker {
+                    committed,
+                    coordinator_epoch: 0,
+                };
+                vec![marker.to_record().with_timestamp(at(self.time))]
+            }
+            None => (self.time..).zip(&self.records).map(record_at).collect(),
+        };
+        let bytes = build_batch(&records, options).unwrap();
+        ValidBatches::parse(bytes, &Limits::default()).unwrap()
     }
 
     fn options(&self) -> BatchOptions {
@@ -147,6 +210,16 @@ impl ModelBatch {
     }
 }
 
+fn record_at((time, model): (i64, &ModelRecord)) -> Record {
+    let key = model.key.clone();
+    let record = match (&model.value, key) {
+        (Some(value), None) => Record::new(value.clone()),
+        (Some(value), Some(key)) => Record::new(value.clone()).with_key(key),
+        (None, key) => Record::tombstone(key.unwrap_or_default()),
+    };
+    record.with_timestamp(at(time))
+}
+
 struct World {
     vfs: MemVfs,
     kit: Kit,
@@ -158,10 +231,21 @@ struct World {
     serial: usize,
     /// Everything below was told to be committed.
     committed: i64,
+    /// How many keys the map has room for while the log is compacted.
+    compacted: Option<usize>,
+    /// Below this the log may have been compacted.
+    compacted_to: i64,
+    /// How many records compaction took.
+    taken: u64,
 }
 
-fn config() -> LogConfig {
+fn config(compacted: Option<usize>) -> LogConfig {
     LogConfig {
+        compacted: compacted.is_some(),
+        compaction_map_bytes: compacted.map_or(0, |keys| keys.saturating_mul(24)),
+        min_cleanable_dirty_ratio: 0.0,
+        delete_retention: Duration::from_millis(DELETE_RETENTION_MS as u64),
+        retention_check_interval: Duration::ZERO,
         segment_bytes: 3000,
         index_interval_bytes: 150,
         segment_index_bytes: 120,
@@ -173,9 +257,9 @@ fn config() -> LogConfig {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(compacted: Option<usize>) -> Self {
         let vfs = MemVfs::new();
-        let (kit, log) = Self::start(&vfs, &Known::default());
+        let (kit, log) = Self::start(&vfs, &Known::default(), compacted);
         Self {
             vfs,
             kit,
@@ -186,12 +270,15 @@ impl World {
             now: 1000,
             serial: 0,
             committed: -1,
+            compacted,
+            compacted_to: 0,
+            taken: 0,
         }
     }
 
-    fn start(vfs: &MemVfs, known: &Known) -> (Kit, Arc<LogCore>) {
+    fn start(vfs: &MemVfs, known: &Known, compacted: Option<usize>) -> (Kit, Arc<LogCore>) {
         let mut kit = Kit::over(Arc::new(vfs.clone()));
-        kit.config = config();
+        kit.config = config(compacted);
         kit.flusher.resume(known);
         let (log, report) = kit.try_open(known).unwrap();
         assert_eq!(report.corrupt, None);
@@ -205,18 +292,36 @@ impl World {
         self.log.ends().end.get()
     }
 
-    fn values(&mut self, count: usize, size: usize) -> Vec<String> {
+    /// New records: of few keys for the most part, some of none, as long as they may be.
+    fn records(&mut self, count: usize, size: usize) -> Vec<ModelRecord> {
         let serial = self.serial;
         self.serial += count;
-        (serial..self.serial)
-            .map(|n| format!("{n}{}", "-".repeat(size / count)))
-            .collect()
+        let record = |n: usize| {
+            let key = match n % 11 {
+                0 => Some(format!("only {n}")),
+                5 if self.compacted.is_none() => None,
+                _ => Some(format!("key {}", n % 4)),
+            };
+            let is_tombstone = key.is_some() && n % 7 == 3;
+            let value = format!("{n}{}", "-".repeat(size / count));
+            ModelRecord {
+                key,
+                value: (!is_tombstone).then_some(value),
+                gone: false,
+            }
+        };
+        (serial..self.serial).map(record).collect()
+    }
+
+    /// Whether a record of the batch is left, at or above the log start.
+    fn is_there(&self, batch: &ModelBatch) -> bool {
+        batch.times().any(|(offset, _)| offset >= self.start)
     }
 
     /// The sequence after a producer's last batch.
     fn next_sequence(&self, producer: usize) -> i32 {
         self.last_of(producer).map_or(0, |batch| {
-            batch.producer.map_or(0, |(_, first)| first) + batch.values.len() as i32
+            batch.producer.map_or(0, |(_, first)| first) + batch.records.len() as i32
         })
     }
 
@@ -232,22 +337,12 @@ impl World {
         model: &ModelBatch,
         condition: Condition,
     ) -> Result<crate::Appended, AppendError> {
-        let values: Vec<&str> = model.values.iter().map(String::as_str).collect();
         let options = BatchOptions {
             base_offset: Offset::ZERO,
             ..model.options()
         };
-        let mut batches = batch(&values, model.time, &options);
+        let batches = model.bytes(&options);
         let mut context = LeaderAppend::new(at(self.now), LeaderEpoch::new(self.epoch));
-        if let Some(committed) = model.marker {
-            let marker = EndTransactionMarker {
-                committed,
-                coordinator_epoch: 0,
-            };
-            let record = marker.to_record().with_timestamp(at(model.time));
-            let bytes = build_batch(&[record], &options).unwrap();
-            batches = ValidBatches::parse(bytes, &Limits::default()).unwrap();
-        }
         if options.transactional {
             // Of a producer whose batches were deleted and whose marker was not, sequence 0 is
             // expected, in Kafka too.
@@ -266,11 +361,12 @@ impl World {
     ) -> ModelBatch {
         ModelBatch {
             base: self.end(),
-            values: self.values(count, size),
+            records: self.records(count, size),
             time,
             epoch: self.epoch,
             producer: producer.map(|id| (id, self.next_sequence(id))),
             marker: None,
+            horizon: None,
         }
     }
 
@@ -325,9 +421,14 @@ impl World {
             for told in &read.aborted {
                 let is_told = |one: &&Transaction| {
                     let (marker, first) = (told.last_offset.get(), told.first_offset.get());
+                    // What compaction took an index made anew does not tell of.
+                    let is_first = || {
+                        let left = self.first_left(one);
+                        first >= one.first && left.is_none_or(|left| first <= left)
+                    };
                     id(one.producer) == told.producer_id
                         && one.end == Some((marker, false))
-                        && (one.first == first || one.first < self.start)
+                        && (one.first < self.start || is_first())
                 };
                 assert!(all.iter().any(|one| is_told(&one)), "{told:?}: {all:?}");
             }
@@ -335,9 +436,11 @@ impl World {
                 .iter()
                 .filter(concerns)
                 .filter(|one| one.first >= self.start)
+                .filter(|one| self.first_left(one).is_some_and(|left| left < from.get()))
             {
                 let is_told = |told: &AbortedTransaction| {
-                    told.first_offset.get() == one.first && told.producer_id == id(one.producer)
+                    told.last_offset.get() == one.end.map_or(-1, |(end, _)| end)
+                        && told.producer_id == id(one.producer)
                 };
                 assert!(read.aborted.iter().any(is_told), "{one:?} is not told");
             }
@@ -387,8 +490,7 @@ impl World {
             Step::Replicate { gap, count, size } => {
                 let mut model = self.leader_batch(count, size, 7, None);
                 model.base += gap;
-                let values: Vec<&str> = model.values.iter().map(String::as_str).collect();
-                let batches = batch(&values, model.time, &model.options());
+                let batches = model.bytes(&model.options());
                 self.log.append_as_follower(batches, at(self.now)).unwrap();
                 self.batches.push(model);
             }
@@ -410,8 +512,30 @@ impl World {
                 self.commit();
             }
             Step::Wait(millis) => self.now += millis,
-            Step::Maintain => while self.log.maintain(at(self.now)).unwrap().more {},
+            Step::Work(steps) => {
+                for _ in 0..steps {
+                    self.work();
+                }
+            }
+            Step::Maintain => while self.work() {},
+            Step::Settle(committed) => {
+                for producer in 3..5 {
+                    self.run(Step::End {
+                        producer,
+                        committed,
+                        time: self.now,
+                    });
+                }
+                self.run(Step::Flush);
+                self.run(Step::Maintain);
+            }
+            Step::Policy(compacted) => {
+                self.compacted = compacted;
+                self.kit.config = config(compacted);
+                self.log.set_config(config(compacted));
+            }
             Step::Retain(age) => self.retain(age),
+            Step::RetainBytes(bytes) => self.retain_bytes(bytes),
             Step::CloseFiles => {
                 self.kit.shared.handles.sweep();
                 self.kit.shared.handles.sweep();
@@ -432,31 +556,69 @@ impl World {
         self.committed = self.log.ends().durable.get();
     }
 
-    fn retain(&mut self, age: u64) {
-        let keeping = |retention_ms| LogConfig {
-            retention_ms,
-            ..config()
-        };
+    /// A step of background work; whether there is more.
+    fn work(&mut self) -> bool {
+        let stable = self.stable();
+        let more = self.log.maintain(at(self.now)).unwrap().more;
+        self.note_compaction(stable);
+        more
+    }
+
+    /// Background work with these limits to what stays; answers where the log starts then.
+    fn work_retaining(&mut self, age: Option<u64>, bytes: Option<u64>) -> i64 {
         let durable = self.log.ends().durable.get();
-        self.log
-            .set_config(keeping(Some(Duration::from_millis(age))));
-        while self.log.maintain(at(self.now)).unwrap().more {}
-        self.log.set_config(keeping(None));
+        self.log.set_config(LogConfig {
+            retention_ms: age.map(Duration::from_millis),
+            retention_bytes: bytes,
+            ..config(self.compacted)
+        });
+        while self.work() {}
+        self.log.set_config(config(self.compacted));
         let start = self.log.ends().start.get();
         assert!(self.start <= start && start <= durable.max(self.start));
+        start
+    }
+
+    fn retain(&mut self, age: u64) {
+        let durable = self.log.ends().durable.get();
+        let start = self.work_retaining(Some(age), None);
         let oldest = self.now - age as i64;
         for batch in &self.batches {
-            let newest = batch.time + batch.values.len() as i64 - 1;
+            let newest = batch.times().map(|(_, time)| time).max();
             let gone = batch.base >= self.start && batch.base < start;
             assert!(
-                !gone || newest < oldest,
+                !gone || newest.is_none_or(|newest| newest < oldest),
                 "{batch:?} is not of before {oldest}"
             );
         }
-        let is_old = |batch: &ModelBatch| batch.time + (batch.values.len() as i64) <= oldest;
+        let is_old = |batch: &ModelBatch| batch.time + (batch.records.len() as i64) <= oldest;
         if self.batches.iter().all(is_old) && durable == self.end() && !self.batches.is_empty() {
             let last = self.batches.last().map_or(0, ModelBatch::next);
             assert!(start >= last, "all is old, and the log starts at {start}");
+        }
+        self.start = start;
+    }
+
+    fn retain_bytes(&mut self, bytes: u64) {
+        let size = |log: &LogCore| log.segments.load().iter().map(|s| s.extent().size).sum();
+        while self.work() {}
+        let before: u64 = size(&self.log);
+        let start = self.work_retaining(None, Some(bytes));
+        let after: u64 = size(&self.log);
+        // A compaction takes more than retention may.
+        let is_whole = self.compacted.is_none();
+        assert!(
+            !is_whole || after >= bytes.min(before),
+            "{after} of {before} are left"
+        );
+        let is_free = is_whole && self.committed == self.end();
+        let one = self.log.segments.load().first().map(|s| s.extent().size);
+        let is_last = self.log.segments.load().len() == 1;
+        if is_free
+            && !is_last
+            && let Some(one) = one
+        {
+            assert!(after - one < bytes, "{after} are left, {one} too many");
         }
         self.start = start;
     }
@@ -501,7 +663,8 @@ impl World {
         let Some(sent) = newest_first.nth(back) else {
             return;
         };
-        if sent.base < self.start {
+        if sent.base < self.start || (!self.is_there(sent) && back > 0) {
+            // A restart forgets what compaction took whole, but for a producer's last batch.
             return;
         }
         let appended = self.append(sent, Condition::Any).unwrap();
@@ -511,7 +674,9 @@ impl World {
     }
 
     fn truncate(&mut self, index: &Index) {
-        let to = self.start + index.index((self.end() - self.start) as usize + 1) as i64;
+        // What is compacted was committed, and nobody takes that back.
+        let least = self.start.max(self.compacted_to);
+        let to = least + index.index((self.end() - least) as usize + 1) as i64;
         self.log.truncate_to(Offset::new(to)).unwrap();
         while self.batches.last().is_some_and(|last| last.next() > to) {
             self.batches.pop();
@@ -528,18 +693,24 @@ impl World {
 
     fn restart(&mut self, how: &Step) {
         let old_end = self.end();
-        let known = match how {
+        let mut known = match how {
             Step::Reopen => {
                 let known = closed(&self.log);
-                files::check(self.kit.vfs(), &self.log.dir, known.log_start);
+                let is_whole = self.compacted_to == 0;
+                files::check(self.kit.vfs(), &self.log.dir, known.log_start, is_whole);
                 known
             }
             _ => self.kit.known(),
         };
+        // A store notes how far it synced no later than how far it compacted.
+        let is_noted = matches!(how, Step::PowerCut(seed) if seed.is_multiple_of(2));
+        if is_noted || self.compacted_to > 0 {
+            known.recovery_point = known.durable_end;
+        }
         if let Step::PowerCut(seed) = how {
             self.vfs = self.vfs.crash(&CrashPlan::torn(*seed));
         }
-        (self.kit, self.log) = Self::start(&self.vfs, &known);
+        (self.kit, self.log) = Self::start(&self.vfs, &known, self.compacted);
         let ends = self.log.ends();
         let lost = match how {
             Step::PowerCut(_) => ends.end.get()..old_end,
@@ -572,33 +743,35 @@ impl World {
             .iter()
             .filter(|batch| batch.next() > from && batch.next() <= until && from < until);
         if slice.is_empty() {
-            assert!(expected.next().is_none(), "{from} until {until}");
+            let is_there = |batch: &ModelBatch| self.is_there(batch);
+            assert!(!expected.any(is_there), "{from} until {until}");
             return;
         }
-        let first = expected.next().unwrap();
-        assert_eq!(slice.base_offset().get(), first.base);
         assert!(slice.next_offset().get() <= until);
         let bytes = slice.bytes().unwrap();
         assert_eq!(bytes.len() as u64, slice.len());
         let parsed = ValidBatches::parse(bytes, &Limits::default()).unwrap();
-        for (position, (header, _)) in parsed.batches().enumerate() {
-            let model = if position == 0 {
-                first
-            } else {
-                expected.next().unwrap()
+        let first = parsed.headers().first().map(|header| header.base_offset);
+        assert_eq!(first, Some(slice.base_offset()));
+        for header in parsed.headers() {
+            // Those that are passed by are gone.
+            let is_it = |batch: &ModelBatch| {
+                let is_it = batch.base == header.base_offset.get();
+                assert!(is_it || !self.is_there(batch), "{batch:?} is not served");
+                is_it
             };
-            assert_eq!(header.base_offset.get(), model.base);
-            assert_eq!(header.next_offset().get(), model.next());
+            let model = expected.by_ref().find(|batch| is_it(batch));
+            assert_eq!(
+                model.map(ModelBatch::next),
+                Some(header.next_offset().get())
+            );
         }
         assert!(parsed.bytes().len() <= max || parsed.headers().len() == 1);
     }
 
     fn time(&self, time: i64) {
         let found = self.log.offset_for_time(Timestamp::new(time)).unwrap();
-        let records = self.batches.iter().flat_map(|batch| {
-            let times = (batch.base..).zip(batch.time..);
-            times.take(batch.values.len())
-        });
+        let records = self.batches.iter().flat_map(ModelBatch::times);
         let mut records = records.filter(|(offset, _)| *offset >= self.start);
         let expected = records.clone().find(|(_, t)| *t >= time);
         let found = found.map(|found| (found.offset.get(), found.timestamp.get()));
@@ -623,13 +796,16 @@ impl World {
             .batches
             .iter()
             .filter(|batch| batch.marker.is_none())
-            .flat_map(|batch| (batch.base..).zip(batch.values.iter().cloned()))
-            .filter(|(offset, _)| *offset >= self.start)
+            .flat_map(|batch| (batch.base..).zip(&batch.records))
+            .filter(|(offset, record)| *offset >= self.start && !record.gone)
+            .map(|(offset, record)| (offset, record.value.clone().unwrap_or_default()))
             .collect();
         assert_eq!(self.log.values(self.start, Bound::LogEnd), expected);
         assert_eq!(self.kit.flusher.reserved(), 0);
         self.check_transactions();
-        for pair in self.batches.windows(2) {
+        // A recovery makes the epochs anew from the batches that are left.
+        let left = self.batches.iter().filter(|batch| self.is_there(batch));
+        for pair in left.collect::<Vec<_>>().windows(2) {
             if pair[0].epoch < pair[1].epoch && pair[1].base >= self.start {
                 let found = self
                     .log
@@ -641,26 +817,42 @@ impl World {
     }
 }
 
-/// How many random runs; more of them where `OTTLA_MODEL_CASES` says so.
-fn cases() -> u32 {
+/// The same runs each time; others, and as many as `OTTLA_MODEL_CASES` says, where it does.
+fn runner() -> TestRunner {
     let cases = std::env::var("OTTLA_MODEL_CASES");
-    cases
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(300)
+    let config = |cases| ProptestConfig {
+        source_file: Some(file!()),
+        ..ProptestConfig::with_cases(cases)
+    };
+    match cases.ok().and_then(|cases| cases.parse().ok()) {
+        Some(cases) => TestRunner::new(config(cases)),
+        None => {
+            let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            TestRunner::new_with_rng(config(300), rng)
+        }
+    }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
-
-    #[test]
-    fn behaves_as_a_list_of_batches(steps in steps()) {
-        let mut world = World::new();
+#[test]
+fn behaves_as_a_list_of_batches() {
+    let taken = Cell::new(0);
+    let mut runner = runner();
+    let least = 2 * u64::from(runner.config().cases);
+    let ran = runner.run(&workloads(), |(compacted, steps)| {
+        let mut world = World::new(compacted);
         for step in steps {
             world.run(step);
             world.check();
         }
         world.restart(&Step::Reopen);
         world.check();
-    }
+        taken.set(taken.get() + world.taken);
+        Ok(())
+    });
+    ran.unwrap_or_else(|failed| panic!("{failed}"));
+    assert!(
+        taken.get() > least,
+        "compaction took {} records",
+        taken.get()
+    );
 }

@@ -36,7 +36,7 @@ fn lives(vfs: Arc<dyn Vfs>) {
     log.fill(60);
     let before = log.values(40, Bound::LogEnd);
     let known = closed(&log);
-    files::check(kit.vfs(), &log.dir, known.log_start);
+    files::check(kit.vfs(), &log.dir, known.log_start, true);
     drop(log);
     let (log, report) = kit.try_open(&known).unwrap();
     assert_eq!(report.checked_bytes, 0);
