@@ -30,18 +30,24 @@ use crate::Timestamp;
 /// # Durability
 /// Data written is durable after [`File::sync_data`] returned `Ok`; a file's name, its removal and
 /// a rename after [`Vfs::sync_dir`] of the directory (both directories of a rename) did.
+///
+/// # Places
+/// Each call knows the place in the source that it is made from, so that a [`FaultVfs`] can let
+/// each of them fail.
 pub trait Vfs: fmt::Debug + Send + Sync {
     /// Opens the file at `path`.
     ///
     /// # Errors
     /// `NotFound` where it must exist, `AlreadyExists` where it must not, `IsADirectory`; else what
     /// the device or the process's limits answer.
+    #[track_caller]
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
 
     /// The entries of `dir`, sorted by name, without `.` and `..`.
     ///
     /// # Errors
     /// `NotFound`, `NotADirectory`; else what the device answers.
+    #[track_caller]
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
     /// What is at `path`; `None` where nothing is.
@@ -49,12 +55,14 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the device answers. A missing name is `None`, a file where a directory is needed is
     /// `NotADirectory`.
+    #[track_caller]
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
     /// Makes one directory; its parent must exist.
     ///
     /// # Errors
     /// `AlreadyExists`, `NotFound` without a parent; `StorageFull`; else what the device answers.
+    #[track_caller]
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Renames a file or directory, replacing a file at `to` in one step.
@@ -62,24 +70,28 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// # Errors
     /// `NotFound`; `IsADirectory`, `NotADirectory`, `DirectoryNotEmpty` where `to` is of another
     /// kind or a directory in use; else what the device answers.
+    #[track_caller]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
     /// `NotFound`; an error where it is a directory; else what the device answers.
+    #[track_caller]
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
     /// Removes an empty directory.
     ///
     /// # Errors
     /// `NotFound`, `NotADirectory`, `DirectoryNotEmpty`; else what the device answers.
+    #[track_caller]
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the names in `dir` durable.
     ///
     /// # Errors
     /// What the device answers. As with [`File::sync_data`], nobody may ask again then.
+    #[track_caller]
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes all data and names of the file system that holds `dir` durable, at once: cheaper than
@@ -89,6 +101,7 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the device answers, for any file: nobody may ask again then, as with
     /// [`File::sync_data`].
+    #[track_caller]
     fn sync_all(&self, dir: &Path) -> io::Result<bool>;
 
     /// Takes the advisory lock of the file at `path`, which is made where it is missing. Held
@@ -97,12 +110,14 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// # Errors
     /// `WouldBlock` where another holder has it, in this process or another; else as
     /// [`Vfs::open`].
+    #[track_caller]
     fn lock(&self, path: &Path) -> io::Result<FileLock>;
 
     /// The space of the file system that holds `dir`.
     ///
     /// # Errors
     /// `NotFound`; else what the device answers.
+    #[track_caller]
     fn space(&self, dir: &Path) -> io::Result<Space>;
 }
 
@@ -115,6 +130,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the device answers; `Interrupted` may be tried again.
+    #[track_caller]
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
 
     /// As [`File::read_at`], but `None` where the bytes would have to come from the device first,
@@ -122,6 +138,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`File::read_at`].
+    #[track_caller]
     fn read_at_nowait(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>>;
 
     /// Writes the slices one after the other at `position`; may write less than asked, never 0
@@ -130,6 +147,7 @@ pub trait File: fmt::Debug + Send + Sync {
     /// # Errors
     /// `StorageFull`; `PermissionDenied` on a file opened for reading; else what the device
     /// answers. `Interrupted` may be tried again.
+    #[track_caller]
     fn write_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
 
     /// Makes the data and the length durable.
@@ -137,12 +155,14 @@ pub trait File: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the device answers. Nobody may ask again then: what was not written may by then count
     /// as clean.
+    #[track_caller]
     fn sync_data(&self) -> io::Result<()>;
 
     /// The length in bytes.
     ///
     /// # Errors
     /// What the device answers.
+    #[track_caller]
     fn len(&self) -> io::Result<u64>;
 
     /// Whether the file has no byte.
@@ -157,6 +177,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`File::write_at`].
+    #[track_caller]
     fn set_len(&self, len: u64) -> io::Result<()>;
 
     /// The whole file, read-only, as it is now. Only for files that nobody writes or cuts while
@@ -164,12 +185,14 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the device answers, or the process's limit of mappings.
+    #[track_caller]
     fn map(&self) -> io::Result<Mapping>;
 
     /// The bytes `position..position + len` in the form that is cheapest to send to a socket.
     ///
     /// # Errors
     /// `UnexpectedEof` where the file ends before; else what the device answers.
+    #[track_caller]
     fn range(&self, position: u64, len: u64) -> io::Result<FileRange>;
 
     /// Forgets cached pages, so that the next read is answered by the device, where the platform
@@ -177,6 +200,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What the device answers.
+    #[track_caller]
     fn drop_cache(&self) -> io::Result<()>;
 }
 
@@ -185,6 +209,7 @@ impl dyn File + '_ {
     ///
     /// # Errors
     /// What [`File::read_at`] answers.
+    #[track_caller]
     pub fn read_exact_at(&self, mut buf: &mut [u8], mut position: u64) -> io::Result<()> {
         while !buf.is_empty() {
             match self.read_at(buf, position) {
@@ -204,6 +229,7 @@ impl dyn File + '_ {
     ///
     /// # Errors
     /// What [`File::write_at`] answers; some bytes may have been written.
+    #[track_caller]
     pub fn write_all_at(&self, bufs: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
         let mut rest = bufs;
         IoSlice::advance_slices(&mut rest, 0);

@@ -13,3 +13,4 @@ mod scrub;
 mod seals;
 mod stopped;
 mod threads;
+mod transactions;

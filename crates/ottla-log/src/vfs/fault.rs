@@ -5,6 +5,7 @@ mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ impl FaultVfs {
     }
 
     /// Records the call and answers its error, if it is to have one.
+    #[track_caller]
     fn check(&self, operation: Operation, path: &Path) -> io::Result<()> {
         self.script.check(operation, path).map(drop)
     }
@@ -101,6 +103,7 @@ impl FaultVfs {
 
 impl Script {
     /// Records the call. Its error, if it is to have one, or the bytes that it may move.
+    #[track_caller]
     fn check(&self, operation: Operation, path: &Path) -> io::Result<usize> {
         let mut state = self.state.lock();
         let mut fault = None;
@@ -113,6 +116,7 @@ impl Script {
             operation,
             path: path.to_owned(),
             fault,
+            place: Location::caller(),
         });
         if fault == Some(Fault::LostSync) {
             state.clean.insert(path.to_owned());

@@ -4,8 +4,9 @@
 //! on after an error, and what was promised before and after the error must hold when the process
 //! ends or the power goes.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 
 use super::{Call, CrashPlan, Fault, FaultVfs, MemVfs, Rule};
@@ -18,6 +19,8 @@ pub struct FaultPoints {
     faults: Vec<Fault>,
     step: u64,
     lasting: bool,
+    /// Places in the source that need not fail any more; `None` where they do not matter.
+    passed: Option<BTreeSet<Location<'static>>>,
 }
 
 /// One failed call, and the crash after the workload. Displays what a failed check has to say.
@@ -50,6 +53,7 @@ impl FaultPoints {
             faults: Self::FAULTS.to_vec(),
             step: 1,
             lasting: false,
+            passed: None,
         }
     }
 
@@ -71,6 +75,13 @@ impl FaultPoints {
     #[must_use]
     pub const fn lasting(mut self) -> Self {
         self.lasting = true;
+        self
+    }
+
+    /// Only the first call of each place in the source, and none of those in `passed`.
+    #[must_use]
+    pub fn once_per_place(mut self, passed: BTreeSet<Location<'static>>) -> Self {
+        self.passed = Some(passed);
         self
     }
 
@@ -101,7 +112,12 @@ impl FaultPoints {
         let mut checked = 0;
         for fault in &self.faults {
             let befallen = calls.iter().filter(|call| fault.befalls(call.operation));
-            for (nth, call) in (0..).zip(befallen).step_by(step) {
+            let mut passed = self.passed.clone();
+            let is_wanted = |(_, call): &(u64, &Call)| {
+                let passed = passed.as_mut();
+                passed.is_none_or(|passed| passed.insert(*call.place))
+            };
+            for (nth, call) in (0..).zip(befallen).filter(is_wanted).step_by(step) {
                 let call = Call {
                     fault: Some(*fault),
                     ..call.clone()
@@ -156,6 +172,7 @@ impl fmt::Display for Failure {
         let Self { call, nth, plan } = self;
         let (operation, path) = (call.operation, call.path.display());
         write!(f, "{:?} at call {nth}, {operation:?} of {path}", call.fault)?;
+        write!(f, " in {}", call.place)?;
         write!(f, ", left by a crash later: {plan:?}")
     }
 }

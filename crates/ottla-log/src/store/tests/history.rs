@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 
 use super::kit::{Portable, append, id, log_options, record, small, topic, values, world, written};
+use super::transactions;
 use crate::vfs::{MemVfs, Vfs};
 use crate::{
-    AppendOptions, FlushMode, Log, LogConfig, LogId, Offset, Store, StoreOptions, Timestamp,
-    TopicId,
+    AppendError, AppendOptions, Appended, FlushMode, Log, LogConfig, LogId, Offset, Record, Store,
+    StoreOptions, Timestamp, TopicId,
 };
 
 /// What happened to each log, noted before and after each step.
@@ -49,6 +50,8 @@ struct Begun {
     is_lazy: bool,
     /// It was said to be durable.
     promised: bool,
+    /// Its transaction was aborted, or was about to be.
+    aborted: bool,
 }
 
 impl Debug for Begun {
@@ -191,6 +194,7 @@ impl<'h> Run<'h> {
     }
 
     fn work(&self, log: &Log, now: i64) -> Result<(), Failed> {
+        log.committed(log.ends().durable);
         while log.maintain(Timestamp::new(now))?.more {}
         while self.store.maintain(Timestamp::new(now)).more {}
         Ok(())
@@ -212,6 +216,15 @@ impl<'h> Run<'h> {
     }
 
     fn begun(&mut self, at: usize, len: usize, options: AppendOptions) -> Result<usize, Failed> {
+        self.begun_by(at, len, |log, record| log.append(&[record], options))
+    }
+
+    fn begun_by(
+        &mut self,
+        at: usize,
+        len: usize,
+        append: impl FnOnce(&Log, Record) -> Result<Appended, AppendError>,
+    ) -> Result<usize, Failed> {
         let past = &mut self.history.logs[at];
         let index = past.begun.len();
         let text = format!("{}/{}/{}", past.name, past.topic, past.count);
@@ -223,9 +236,10 @@ impl<'h> Run<'h> {
             offset: None,
             is_lazy: past.is_lazy,
             promised: false,
+            aborted: false,
         });
         let record = record(&text, len).with_key(key.to_be_bytes().to_vec());
-        let appended = self.log_at(at).append(&[record], options)?;
+        let appended = append(self.log_at(at), record)?;
         past_of(self.history, at).begun[index].offset = Some(appended.base_offset.get());
         Ok(index)
     }
@@ -237,6 +251,47 @@ impl<'h> Run<'h> {
             flush,
             ..log_options(None).config
         });
+    }
+
+    /// Appends a transaction of three records of about `len` bytes and ends it, durably.
+    pub(super) fn transaction(
+        &mut self,
+        at: usize,
+        len: usize,
+        committed: bool,
+    ) -> Result<(), Failed> {
+        // A producer of its own.
+        let producer = 1000 + i64::from(self.history.logs[at].count);
+        let mut records = Vec::new();
+        for sequence in 0..3 {
+            records.push(self.begun_by(at, len, |log, record| {
+                transactions::write(log, record, producer, sequence)
+            })?);
+        }
+        let begun = &mut past_of(self.history, at).begun;
+        for index in &records {
+            begun[*index].aborted = !committed;
+        }
+        let log = self.log_at(at);
+        let ended = transactions::end(log, producer, committed)?;
+        log.wait_durable(ended.end)?;
+        log.committed(log.ends().durable);
+        self.look(at);
+        Ok(())
+    }
+
+    /// A whole pass of the scrub, which finds nothing.
+    pub(super) fn scrub(&mut self) -> Result<(), Failed> {
+        let passes = self.store.scrub_report().passes;
+        let mut now = Timestamp::new(0);
+        while self.store.scrub_report().passes == passes {
+            let next = self.store.scrub(now).ok_or("there is no scrub")?;
+            now = now.max(next);
+        }
+        match self.store.findings().first() {
+            None => Ok(()),
+            Some(finding) => Err(format!("the scrub found {finding:?}").into()),
+        }
     }
 
     pub(super) fn start(&self, at: usize) -> i64 {
@@ -448,8 +503,12 @@ impl Past {
         );
         let values = values(log);
         let context = || format!("{self:?} has {values:?}: {crash:?}");
+        let markers = transactions::check(log, crash);
         let offsets = values.iter().map(|(offset, _)| *offset);
-        assert!(self.is_compacted || offsets.eq(start..end), "{}", context());
+        let mut offsets: Vec<i64> = offsets.chain(markers).collect();
+        offsets.sort_unstable();
+        let is_dense = offsets.into_iter().eq(start..end);
+        assert!(self.is_compacted || is_dense, "{}", context());
         let mut begun = self.begun.iter();
         for (offset, text) in &values {
             // Each in its order, at most once, at the offset it got.
@@ -483,8 +542,9 @@ impl Past {
 
     /// Whether compaction may have taken `old`: a newer record of its key is there.
     fn is_outdated(&self, old: &Begun, values: &[(i64, String)]) -> bool {
-        let newer = |begun: &&Begun| begun.key == old.key && begun.offset > old.offset;
+        let newer =
+            |begun: &&Begun| begun.key == old.key && begun.offset > old.offset && !begun.aborted;
         let is_there = |begun: &Begun| values.iter().any(|(_, text)| *text == begun.text);
-        self.is_compacted && self.begun.iter().filter(newer).any(is_there)
+        self.is_compacted && (old.aborted || self.begun.iter().filter(newer).any(is_there))
     }
 }

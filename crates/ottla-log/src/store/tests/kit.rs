@@ -165,9 +165,9 @@ pub(in crate::store) fn next(offset: i64) -> AppendOptions {
 
 /// A file system of a platform that cannot sync everything in one go.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Portable(pub(in crate::store) MemVfs);
+pub(in crate::store) struct Portable<V>(pub(in crate::store) V);
 
-impl Vfs for Portable {
+impl<V: Vfs> Vfs for Portable<V> {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         self.0.open(path, mode)
     }

@@ -6,6 +6,8 @@
 //! The check takes a sample, the same each time: every so many points, as `OTTLA_CRASH_EVERY`
 //! says; with 1 all of them.
 
+mod places;
+
 use super::history::{Failed, History, Run, check};
 use super::kit::small;
 use crate::FlushMode;
@@ -26,6 +28,10 @@ enum Step {
     DeleteRecords,
     Retain,
     Compact,
+    /// Transactions, aborted and committed, over the ends of segments.
+    Transactions,
+    /// A whole pass of the scrub, which seals what has no seal.
+    Scrub,
     /// The topic is deleted and another one made of the same name.
     MakeAnew,
     /// So many rounds that the journal changes areas.
@@ -36,7 +42,7 @@ enum Step {
     Kill,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 16] = [
     Step::Append,
     Step::Roll,
     Step::Direct,
@@ -46,6 +52,8 @@ const STEPS: [Step; 14] = [
     Step::DeleteRecords,
     Step::Retain,
     Step::Compact,
+    Step::Transactions,
+    Step::Scrub,
     Step::MakeAnew,
     Step::Journal,
     Step::Background,
@@ -105,6 +113,13 @@ impl<'h, V: Vfs + Clone + 'static> Stage<'h, V> {
             Step::DeleteRecords => run.delete_records(a, run.end(a).min(run.start(a) + 3))?,
             Step::Retain => run.retain(a)?,
             Step::Compact => run.compact(a)?,
+            Step::Transactions => {
+                run.transaction(a, 1500, false)?;
+                run.transaction(a, 10, true)?;
+                run.transaction(a, 10, false)?;
+                run.durably(a, 2, 1500)?;
+            }
+            Step::Scrub => run.scrub()?,
             Step::MakeAnew => {
                 run.delete(a)?;
                 self.topic += 1;

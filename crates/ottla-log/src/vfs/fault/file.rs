@@ -17,6 +17,7 @@ pub(super) struct FaultFile {
 }
 
 impl FaultFile {
+    #[track_caller]
     fn check(&self, operation: Operation) -> io::Result<usize> {
         self.script.check(operation, &self.path)
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -93,6 +94,8 @@ pub struct Call {
     pub path: PathBuf,
     /// What went wrong by the script, if anything.
     pub fault: Option<Fault>,
+    /// Where in the source it was called.
+    pub place: &'static Location<'static>,
 }
 
 impl Rule {
