@@ -21,6 +21,12 @@ pub const fn of_a_request(input: usize) -> usize {
     2 * input + (64 << 10)
 }
 
+/// For what a client reads: lists of structs, which the guard bounds by the size of the message.
+#[must_use]
+pub const fn of_an_answer(input: usize) -> usize {
+    64 * input + (64 << 10)
+}
+
 /// For what may be decompressed to 1 MiB, or 20 times its size: its buffer grows by doubling.
 #[must_use]
 pub fn of_a_small_batch(input: usize) -> usize {

@@ -11,6 +11,7 @@ use ottla_log::codec::compress;
 use ottla_log::crc::crc32c;
 use ottla_log::{BatchOptions, Codec, Record, Timestamp, build_batch};
 use ottla_protocol::api::APIS;
+use ottla_protocol::client::consumer;
 use ottla_protocol::{Checked, RequestHeader, encode_request, shape};
 
 #[allow(dead_code)]
@@ -23,6 +24,7 @@ fn main() {
     let dir = std::env::args_os().nth(1).expect("usage: seeds DIR");
     let seeds = Seeds { dir: dir.into() };
     seeds.requests();
+    seeds.answers();
     seeds.batches();
     seeds.records();
     seeds.files();
@@ -74,6 +76,14 @@ impl Seeds {
             }
             self.put("frames", api.name(), &stream);
         }
+    }
+
+    /// What members of a group tell each other.
+    fn answers(&self) {
+        let topics = consumer::subscription(&["orders", "invoices"]);
+        self.put("answers", "subscription", &[&[0], &topics[..]].concat());
+        let assigned = consumer::assignment(&vec![("orders".to_owned(), vec![0, 1])]);
+        self.put("answers", "assignment", &[&[0], &assigned[..]].concat());
     }
 
     /// Batches of each codec, alone and in a row, and each codec's bytes.

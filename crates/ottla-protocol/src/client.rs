@@ -1,8 +1,10 @@
-//! The client's side of the wire, for tools that talk to a broker they were told to trust.
+//! The client's side of the wire, for tools that talk to a broker.
 //!
-//! Responses are decoded without the guard, so this is not for bytes of an unknown peer.
+//! What comes back is walked by the guard before it is decoded, as requests are: whoever answers,
+//! a length that lies is an error.
 
 pub mod consumer;
+mod shapes;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub use kafka_protocol::messages;
@@ -10,6 +12,8 @@ use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 pub use kafka_protocol::protocol::{Request, StrBytes};
 pub use uuid::Uuid;
+
+use crate::guard::{self, Encoding};
 
 /// What went wrong between a message and its bytes.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +36,19 @@ pub enum ClientCodecError {
         api: i16,
         /// The version asked for.
         version: i16,
-        /// What the codec said.
+        /// What the guard or the codec said.
         reason: String,
     },
+    /// There is no shape of the answer here.
+    #[error("answers to API {api} are not read here")]
+    Unread {
+        /// The API's key.
+        api: i16,
+    },
 }
+
+/// The first version of a request's header that only flexible messages have.
+const FLEXIBLE_HEADER: i16 = 2;
 
 /// The whole frame, length included, of `request` at `version`.
 ///
@@ -75,7 +88,8 @@ pub fn encode_request<R: Request>(
 /// The correlation id and the answer in `frame`, which comes without its length.
 ///
 /// # Errors
-/// [`ClientCodecError::Decode`] where the frame is not an answer to `R` at `version`.
+/// [`ClientCodecError::Decode`] where the frame is not an answer to `R` at `version`, and
+/// [`ClientCodecError::Unread`] where no client here asks for one.
 pub fn decode_response<R: Request>(
     mut frame: Bytes,
     version: i16,
@@ -85,11 +99,17 @@ pub fn decode_response<R: Request>(
         version,
         reason,
     };
+    let shape = shapes::answer(R::KEY).ok_or(ClientCodecError::Unread { api: R::KEY })?;
     let header = ResponseHeader::decode(&mut frame, R::Response::header_version(version))
         .map_err(|e| fail(e.to_string()))?;
+    let flexible = R::header_version(version) >= FLEXIBLE_HEADER;
+    guard::check(shape, Encoding { version, flexible }, &frame).map_err(|e| fail(e.to_string()))?;
     let response = R::Response::decode(&mut frame, version).map_err(|e| fail(e.to_string()))?;
     if frame.has_remaining() {
         return Err(fail(format!("{} bytes are left over", frame.remaining())));
     }
     Ok((header.correlation_id, response))
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,8 +48,8 @@ const ODDITIES: &str = "
 - The aborted transactions in a Fetch response are those that have a part in the records of that
   response. Kafka's list may name some that begin behind them.
 - A request is walked over before it is decoded: a length that goes past its end, a count that
-  cannot be, a null where none is allowed, bytes after its end, or text that is not UTF-8 closes
-  the connection.
+  cannot be, a null where none is allowed, more than 4 KiB of tagged fields in its header, or text
+  that is not UTF-8 closes the connection. Bytes after its end are passed over, as Kafka does.
 ";
 
 /// The text of docs/PROTOCOL.md.

@@ -4,6 +4,10 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::api::APIS;
+use crate::client::messages::{
+    ApiVersionsRequest, FetchRequest, JoinGroupRequest, MetadataRequest,
+};
+use crate::client::{consumer, decode_response};
 use crate::frame::{self, Received, Stranger};
 use crate::guard::{EXPANSION_MAX, MEMORY_FREE};
 use crate::persisted::{control::ControlRecord, metadata::Record};
@@ -103,6 +107,26 @@ pub fn request(bytes: &[u8]) {
     assert_eq!(again, Ok(request), "the request changed");
 }
 
+/// What a client reads of its broker and of other members: the first byte is the version of an
+/// answer. What was read of an assignment is written and read to the same.
+pub fn answers(bytes: &[u8]) {
+    let [version, body @ ..] = bytes else {
+        return;
+    };
+    let body = Bytes::copy_from_slice(body);
+    // Refused or read: neither panics, nor allocates more than the guard allows.
+    let _ = consumer::subscribed(&body);
+    if let Some(partitions) = consumer::assigned(&body) {
+        let again = consumer::assigned(&consumer::assignment(&partitions));
+        assert_eq!(again, Some(partitions), "the assignment changed");
+    }
+    let version = i16::from(*version);
+    let _ = decode_response::<ApiVersionsRequest>(body.clone(), version % 5);
+    let _ = decode_response::<MetadataRequest>(body.clone(), version % 14);
+    let _ = decode_response::<FetchRequest>(body.clone(), 4 + version % 14);
+    let _ = decode_response::<JoinGroupRequest>(body, version % 10);
+}
+
 /// Persisted records: the first byte is the type of a control record, the others a value or a
 /// framed metadata record. What was decoded is encoded and decoded to the same.
 pub fn records(bytes: &[u8]) {
@@ -136,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_promises_hold_for_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            [frames, header, request, records].iter().for_each(|entry| entry(&bytes));
+            [frames, header, request, answers, records].iter().for_each(|entry| entry(&bytes));
         }
 
         #[test]

@@ -1,9 +1,10 @@
 //! The guard: a walk over a message's bytes, by its shape, before anything of it is decoded.
 //!
 //! It allocates nothing, touches each length once and refuses what lies: lengths past the end,
-//! more elements than the bytes could hold, nulls where none may be, bytes after the end. It adds
-//! up the memory that the decoded message will take, so that this can be charged before it is
-//! spent, and refuses what would grow beyond [`EXPANSION_MAX`] times its size.
+//! more elements than the bytes could hold, nulls where none may be. It adds up the memory that the
+//! decoded message will take, so that this can be charged before it is spent, and refuses what
+//! would grow beyond [`EXPANSION_MAX`] times its size. What follows the message is its caller's
+//! matter: behind a request it is passed over.
 //!
 //! It does not look into strings or bytes: whether text is UTF-8 the codec checks, and record
 //! batches are the log's matter. Its depth is that of the shape, which is finite.

@@ -8,6 +8,10 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
+use super::shapes::{ASSIGNMENT, SUBSCRIPTION};
+use crate::guard::{self, Encoding};
+use crate::shape::Shape;
+
 /// A version that every consumer reads: of both, and without what cooperative members add.
 const VERSION: i16 = 0;
 /// The newest version that is read, of both; a newer one is read as this, as Kafka's consumers do.
@@ -28,7 +32,7 @@ pub fn subscription(topics: &[&str]) -> Bytes {
 /// The topics that a member subscribes to; `None` where it is not said in this form.
 #[must_use]
 pub fn subscribed(bytes: &Bytes) -> Option<Vec<String>> {
-    let read: ConsumerProtocolSubscription = read(bytes)?;
+    let read: ConsumerProtocolSubscription = read(&SUBSCRIPTION, bytes)?;
     Some(read.topics.iter().map(ToString::to_string).collect())
 }
 
@@ -51,7 +55,7 @@ pub fn assigned(bytes: &Bytes) -> Option<Partitions> {
     if bytes.is_empty() {
         return Some(Vec::new());
     }
-    let read: ConsumerProtocolAssignment = read(bytes)?;
+    let read: ConsumerProtocolAssignment = read(&ASSIGNMENT, bytes)?;
     let topics = read.assigned_partitions.into_iter();
     let topics = topics.map(|topic| (topic.topic.to_string(), topic.partitions));
     Some(topics.collect())
@@ -65,10 +69,17 @@ fn write<M: Encodable>(message: &M) -> Bytes {
     out.freeze()
 }
 
-fn read<M: Decodable>(bytes: &Bytes) -> Option<M> {
+/// The bytes are another member's: the broker passes them on without a look.
+fn read<M: Decodable>(shape: &'static Shape, bytes: &Bytes) -> Option<M> {
     let mut bytes = bytes.clone();
     let version = bytes.try_get_i16().ok().filter(|version| *version >= 0)?;
-    M::decode(&mut bytes, version.min(NEWEST)).ok()
+    let version = version.min(NEWEST);
+    let encoding = Encoding {
+        version,
+        flexible: false,
+    };
+    guard::check(shape, encoding, &bytes).ok()?;
+    M::decode(&mut bytes, version).ok()
 }
 
 #[cfg(test)]
@@ -90,5 +101,16 @@ mod tests {
             let bytes = Bytes::from_static(bytes);
             assert_eq!((assigned(&bytes), subscribed(&bytes)), (None, None));
         }
+    }
+
+    #[test]
+    fn a_count_that_lies_is_refused() {
+        let bomb = Bytes::from_static(b"\0\0\x7f\xff\xff\xff\0\x01a");
+        assert_eq!((assigned(&bomb), subscribed(&bomb)), (None, None));
+        // Behind a good topic: the count of the owned partitions.
+        let bomb = b"\0\x01\0\0\0\x01\0\x01a\xff\xff\xff\xff\x7f\xff\xff\xff";
+        assert_eq!(subscribed(&Bytes::from_static(bomb)), None);
+        let bomb = b"\0\0\0\0\0\x01\0\x01a\x7f\xff\xff\xff\0\0\0\0";
+        assert_eq!(assigned(&Bytes::from_static(bomb)), None);
     }
 }
