@@ -206,7 +206,8 @@ impl BrokerCore {
         request: &Request,
     ) -> Option<Trace> {
         let to = self.trace.as_ref()?;
-        Some(Trace::new(to, header, client_id, request))
+        let image = self.metadata.image();
+        Some(Trace::new(to, header, client_id, request, &image))
     }
 }
 

@@ -8,7 +8,7 @@ mod accept;
 mod bind;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 pub(crate) use accept::{AcceptSocket, Doorkeeper};
@@ -35,9 +35,9 @@ pub struct ListenerSpec {
 pub enum ListenHost {
     /// 127.0.0.1 and, where the machine has it, `[::1]`. Written `localhost`.
     Loopback,
-    /// Every address of the machine. Written as nothing or `*`.
+    /// Every address of the machine. Written as nothing, `*` or `[::]`.
     Any,
-    /// One address.
+    /// One address; 0.0.0.0 stands for every IPv4 address, and for no other.
     Address(IpAddr),
     /// A name that the machine resolves.
     Name(String),
@@ -55,6 +55,16 @@ impl ListenerSpec {
     }
 }
 
+impl From<SocketAddr> for ListenerSpec {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            name: None,
+            host: ListenHost::Address(address.ip()),
+            port: address.port(),
+        }
+    }
+}
+
 impl FromStr for ListenerSpec {
     type Err = InvalidEndpoint;
 
@@ -66,7 +76,7 @@ impl FromStr for ListenerSpec {
             host => host.parse().map_or_else(
                 |_| ListenHost::Name(host.to_owned()),
                 |address: IpAddr| {
-                    if address.is_unspecified() {
+                    if address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
                         ListenHost::Any
                     } else {
                         ListenHost::Address(address)
@@ -211,6 +221,11 @@ impl Listener {
                 port: *port,
             },
         }
+    }
+
+    /// Whether each connection is told the address that it came in on.
+    pub(crate) fn advertises_reached(&self) -> bool {
+        matches!(self.advertised, Advertised::Reached(_))
     }
 
     /// What is written down for those who come in no connection: other brokers, the metadata log.

@@ -49,8 +49,11 @@ pub struct ListenerInfo {
     pub name: String,
     /// The addresses it is bound to.
     pub addresses: Vec<SocketAddr>,
-    /// `HOST:PORT` as clients are told.
+    /// `HOST:PORT` as clients are told; where each is told the address that it came in on, as it
+    /// is reached from this machine.
     pub advertised: String,
+    /// Whether each connection is told the address that it came in on.
+    pub advertises_reached: bool,
 }
 
 impl RunningBroker {
@@ -61,6 +64,7 @@ impl RunningBroker {
             name: listener.name.clone(),
             addresses: listener.addresses.clone(),
             advertised: listener.endpoint().to_string(),
+            advertises_reached: listener.advertises_reached(),
         };
         self.core.listeners.iter().map(info).collect()
     }

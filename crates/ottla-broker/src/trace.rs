@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_partition::metadata::Image;
 use ottla_protocol::{ErrorCode, Request, RequestHeader, Response};
 
 use crate::runtime::Instant;
@@ -26,7 +27,7 @@ pub struct RequestLine {
     pub api: &'static str,
     /// The version.
     pub version: i16,
-    /// The first topic that the request names, or its id.
+    /// The first topic that the request names, or the id of one that is not there.
     pub topic: Option<String>,
     /// How many topics it names.
     pub topics: usize,
@@ -68,8 +69,9 @@ impl Trace {
         header: &RequestHeader,
         client_id: Option<&Arc<str>>,
         request: &Request,
+        image: &Image,
     ) -> Self {
-        let (topic, topics) = summary::topics(request);
+        let (topic, topics) = summary::topics(request, image);
         Self {
             to: Arc::clone(to),
             line: RequestLine {

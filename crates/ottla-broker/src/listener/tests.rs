@@ -12,8 +12,12 @@ fn spec(text: &str) -> ListenerSpec {
 fn specs_are_read() {
     assert_eq!(spec("localhost:9092"), ListenerSpec::loopback(9092));
     assert_eq!(spec(":9092").host, ListenHost::Any);
-    assert_eq!(spec("0.0.0.0:9092").host, ListenHost::Any);
+    assert_eq!(spec("*:9092").host, ListenHost::Any);
     assert_eq!(spec("[::]:0").host, ListenHost::Any);
+    assert_eq!(
+        spec("0.0.0.0:9092").host,
+        ListenHost::Address(Ipv4Addr::UNSPECIFIED.into())
+    );
     assert_eq!(
         spec("[::1]:9092").host,
         ListenHost::Address("::1".parse().unwrap())
@@ -81,6 +85,18 @@ fn every_address_is_advertised_as_the_one_reached() {
     let endpoint = listener.endpoint_for(&session);
     assert_eq!(endpoint.host, "192.0.2.7");
     assert_eq!(endpoint.port, listener.addresses[0].port());
+}
+
+#[test]
+fn every_ipv4_address_is_no_ipv6_address() {
+    let bound = bind(&[spec("0.0.0.0:0")], &[]).unwrap();
+    let (listener, sockets) = &bound[0];
+    assert!(sockets.iter().all(|s| s.local_addr().unwrap().is_ipv4()));
+    assert!(listener.advertises_reached());
+    let both = bind(&[spec("*:0")], &[]).unwrap();
+    assert!(both[0].0.advertises_reached());
+    let one = bind(&[spec("127.0.0.1:0")], &[]).unwrap();
+    assert!(!one[0].0.advertises_reached());
 }
 
 #[test]

@@ -1,24 +1,25 @@
 //! What a trace line says of a request and its response.
 
 use ottla_log::TopicId;
+use ottla_partition::metadata::Image;
 use ottla_protocol::{ErrorCode, Request, Response, StrBytes};
 
-/// The first topic that a request names, and how many it names.
-pub(super) fn topics(request: &Request) -> (Option<String>, usize) {
+/// The first topic that a request names, by `image` where it gives an id, and how many it names.
+pub(super) fn topics(request: &Request, image: &Image) -> (Option<String>, usize) {
     match request {
         Request::Produce(r) => {
             let first = r.topic_data.first();
-            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes()));
+            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes(), image));
             (text, r.topic_data.len())
         }
         Request::Fetch(r) => {
             let first = r.topics.first();
-            let text = first.map(|t| name_or_id(Some(&t.topic), t.topic_id.into_bytes()));
+            let text = first.map(|t| name_or_id(Some(&t.topic), t.topic_id.into_bytes(), image));
             (text, r.topics.len())
         }
         Request::Metadata(r) => r.topics.as_ref().map_or((None, 0), |topics| {
             let first = topics.first();
-            let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes()));
+            let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes(), image));
             (text, topics.len())
         }),
         Request::ListOffsets(r) => named(r.topics.iter().map(|t| &t.name)),
@@ -30,7 +31,7 @@ pub(super) fn topics(request: &Request) -> (Option<String>, usize) {
         Request::OffsetDelete(r) => named(r.topics.iter().map(|t| &t.name)),
         Request::OffsetCommit(r) => {
             let first = r.topics.first();
-            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes()));
+            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes(), image));
             (text, r.topics.len())
         }
         Request::DescribeConfigs(r) => named(r.resources.iter().map(|t| &t.resource_name)),
@@ -39,7 +40,7 @@ pub(super) fn topics(request: &Request) -> (Option<String>, usize) {
         Request::DeleteTopics(r) if !r.topic_names.is_empty() => named(r.topic_names.iter()),
         Request::DeleteTopics(r) => {
             let first = r.topics.first();
-            let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes()));
+            let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes(), image));
             (text, r.topics.len())
         }
         _ => (None, 0),
@@ -51,11 +52,14 @@ fn named<'a>(mut names: impl ExactSizeIterator<Item = &'a StrBytes>) -> (Option<
     (names.next().map(|name| escaped(name)), count)
 }
 
-fn name_or_id(name: Option<&StrBytes>, id: [u8; 16]) -> String {
-    match name {
-        Some(name) if !name.is_empty() => escaped(name),
-        _ => TopicId::from_bytes(id).to_string(),
+/// Newer versions name topics by their ids alone.
+fn name_or_id(name: Option<&StrBytes>, id: [u8; 16], image: &Image) -> String {
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
+        return escaped(name);
     }
+    let id = TopicId::from_bytes(id);
+    let known = image.topic_by_id(id);
+    known.map_or_else(|| id.to_string(), |topic| topic.name.to_string())
 }
 
 /// A topic's name as it is, any other text as a string literal.
