@@ -1,5 +1,6 @@
 //! How a broker is described before it starts.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +17,17 @@ use crate::Broker;
 /// stop that is not clean would surprise the next start.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where a broker listens that was told nothing: a free port.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// Describes a broker; made by [`Broker::builder`].
 ///
 /// Without a word about listeners it listens on a free port of 127.0.0.1; without a word about
-/// storage it lives in memory.
+/// storage it lives in memory. Of a method here and a setting of Kafka's that means the same
+/// (`listeners`, `advertised.listeners`, `log.dirs`, `ottla.flush.mode`) the method wins.
 #[derive(Clone, Debug)]
 pub struct BrokerBuilder {
-    storage: Storage,
+    storage: Option<Storage>,
     listen: Option<Vec<String>>,
     advertise: Vec<String>,
     flush: Option<FlushMode>,
@@ -46,7 +51,7 @@ pub enum StartError {
 impl BrokerBuilder {
     pub(crate) const fn new() -> Self {
         Self {
-            storage: Storage::InMemory,
+            storage: None,
             listen: None,
             advertise: Vec::new(),
             flush: None,
@@ -59,14 +64,14 @@ impl BrokerBuilder {
     /// Keeps everything in memory, gone with the broker.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
-        self.storage = Storage::InMemory;
+        self.storage = Some(Storage::InMemory);
         self
     }
 
     /// Keeps everything in this directory, which is made where it is missing.
     #[must_use]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.storage = Storage::Dir(dir.into());
+        self.storage = Some(Storage::Dir(dir.into()));
         self
     }
 
@@ -74,7 +79,7 @@ impl BrokerBuilder {
     /// loses what was not synced when the test says so.
     #[must_use]
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>, dir: impl Into<PathBuf>) -> Self {
-        self.storage = Storage::Vfs(vfs, dir.into());
+        self.storage = Some(Storage::Vfs(vfs, dir.into()));
         self
     }
 
@@ -106,7 +111,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// One of Kafka's settings, such as `num.partitions`.
+    /// One of Kafka's settings, such as `num.partitions`. One without effect here is warned of
+    /// through `tracing`.
     #[must_use]
     pub fn config(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push(format!("{key}={}", value.to_string()));
@@ -145,10 +151,8 @@ impl BrokerBuilder {
 
     fn options(self) -> Result<BrokerOptions, InvalidSettings> {
         let mut problems = Vec::new();
-        let listen = self
-            .listen
-            .unwrap_or_else(|| vec!["127.0.0.1:0".to_owned()]);
-        let listen: Vec<ListenerSpec> = parse_all(&listen, &mut problems);
+        let listen: Option<Vec<ListenerSpec>> =
+            self.listen.map(|listen| parse_all(&listen, &mut problems));
         let advertise: Vec<AdvertiseSpec> = parse_all(&self.advertise, &mut problems);
         let settings = match Settings::gather(None, &self.settings) {
             Ok(settings) if problems.is_empty() => settings,
@@ -158,9 +162,21 @@ impl BrokerBuilder {
                 return Err(invalid);
             }
         };
-        let mut options = BrokerOptions::new(self.storage);
-        options.listen = listen;
-        options.advertise = advertise;
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let configured = settings.data.map_or(Storage::InMemory, Storage::Dir);
+        let mut options = BrokerOptions::new(self.storage.unwrap_or(configured));
+        options.listen = match (listen, settings.listen) {
+            (Some(listen), _) => listen,
+            (None, listen) if listen.is_empty() => vec![ListenerSpec::from(LISTEN_DEFAULT)],
+            (None, listen) => listen,
+        };
+        options.advertise = if advertise.is_empty() {
+            settings.advertise
+        } else {
+            advertise
+        };
         options.flush = self.flush.or(settings.flush).unwrap_or(options.flush);
         options.node_id = settings.node_id.unwrap_or(options.node_id);
         options.limits = settings.limits;

@@ -404,3 +404,29 @@ fn a_reset_broker_is_as_good_as_new() {
     let topic = broker.create_topic_blocking(NewTopic::new("t")).unwrap();
     assert_eq!(values(&topic, 0), [""; 0]);
 }
+
+#[test]
+fn settings_of_listeners_and_directories_are_heeded() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let configured = || {
+        Broker::builder()
+            .config("log.dirs", data.display())
+            .config("listeners", "PLAINTEXT://127.0.0.1:0")
+            .config("advertised.listeners", "PLAINTEXT://broker.example:1234")
+    };
+    let broker = configured().start_blocking().unwrap();
+    assert_eq!(broker.bootstrap_servers(), "broker.example:1234");
+    assert_eq!(broker.listeners()[0].name, "PLAINTEXT");
+    assert!(data.join("kafka").is_dir());
+    assert!(broker.shutdown_blocking().clean);
+    // A method wins over a setting.
+    let other = dir.path().join("other");
+    let broker = configured()
+        .data_dir(&other)
+        .listen("PLAINTEXT://127.0.0.1:0");
+    let broker = broker.advertise("PLAINTEXT://other.example:1");
+    let broker = broker.start_blocking().unwrap();
+    assert_eq!(broker.bootstrap_servers(), "other.example:1");
+    assert!(other.join("kafka").is_dir());
+}
