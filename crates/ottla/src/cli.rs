@@ -10,13 +10,11 @@ mod partitioner;
 mod produce;
 mod record_json;
 mod serve;
+mod signals;
 mod topics;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-
-use ottla_log::Clock as _;
-use ottla_log::clock::SystemClock;
 
 use args::{Cli, Command};
 use client::ClientError;
@@ -27,10 +25,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::read().command {
         Command::Serve(args) => return serve::run(&args),
         Command::Topics(command) => topics::run(&command, &mut io::stdout().lock()),
-        Command::Produce(args) => {
-            let now = SystemClock::new().now();
-            produce::run(&args, &mut io::stdin().lock(), &mut io::stderr(), now)
-        }
+        Command::Produce(args) => produce::run(&args, io::stdin(), &mut io::stderr()),
         Command::Consume(args) => consume::run(&args, &mut io::stdout().lock()),
         Command::Groups(command) => groups::run(&command, &mut io::stdout().lock()),
         Command::Log(command) => return log::run(&command),

@@ -75,3 +75,114 @@ fn a_flag_wins_over_the_environment() {
     }
     assert!(!dir.path().join("there").exists());
 }
+
+/// What it says on standard error when it refuses to start, with status `code`.
+fn refusal(command: &mut Command, code: i32) -> String {
+    let refused = command.output().unwrap();
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(code), "{error}");
+    error
+}
+
+#[test]
+fn a_setting_may_be_a_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--in-memory", "--set", "log.cleanup.policy=compact,delete"];
+    let line = ready(serve(dir.path(), &args, &[]));
+    assert!(line.contains("in memory"), "{line}");
+    let all = OsStr::new("log.cleanup.policy=compact,delete,num.partitions=0");
+    let environment = [("OTTLA_SET", all), ("OTTLA_IN_MEMORY", OsStr::new("1"))];
+    let told = refusal(&mut serve(dir.path(), &[], &environment), 1);
+    assert!(told.contains("a setting is wrong"), "{told}");
+    assert!(told.contains("num.partitions"), "{told}");
+}
+
+#[test]
+fn an_empty_variable_is_unset_and_a_wrong_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = [
+        "OTTLA_DATA",
+        "OTTLA_IN_MEMORY",
+        "OTTLA_FLUSH",
+        "OTTLA_SET",
+        "OTTLA_LISTEN",
+        "OTTLA_CONFIG",
+        "OTTLA_LOG",
+    ];
+    let empty = names.map(|name| (name, OsStr::new("")));
+    let line = ready(serve(dir.path(), &[], &empty));
+    assert!(line.contains("data in "), "{line}");
+    let output = serve(dir.path(), &["--help"], &empty).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    let wrong = [("OTTLA_FLUSH", OsStr::new("never"))];
+    let told = refusal(&mut serve(dir.path(), &[], &wrong), 2);
+    assert!(told.contains("variable OTTLA_FLUSH"), "{told}");
+    let told = refusal(&mut serve(dir.path(), &["--flush", "often"], &wrong), 2);
+    assert!(!told.contains("variable"), "{told}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+    command.arg("serve").env("OTTLA_LISTEN", "nowhere");
+    let told = refusal(command.current_dir(dir.path()), 1);
+    assert!(told.contains("OTTLA_LISTEN"), "{told}");
+    let wrong = [("OTTLA_CONFIG", OsStr::new("missing.properties"))];
+    let told = refusal(&mut serve(dir.path(), &[], &wrong), 1);
+    assert!(told.contains("OTTLA_CONFIG"), "{told}");
+
+    // A wrong filter is told of, and the broker runs: here, until its settings are read.
+    let filter = [("OTTLA_LOG", OsStr::new("=nonsense="))];
+    let told = refusal(&mut serve(dir.path(), &["--set", "a"], &filter), 1);
+    assert!(
+        told.contains("OTTLA_LOG=\"=nonsense=\" is no filter"),
+        "{told}"
+    );
+}
+
+/// `None` where the machine has no such device.
+fn full() -> Option<std::fs::File> {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    full.ok()
+}
+
+#[test]
+fn a_full_standard_error_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let warned = ["--set", "num.network.threads=4"];
+    let nowhere = [&warned[..], &["--data", "/dev/null/data"]].concat();
+    let told = refusal(&mut serve(dir.path(), &nowhere, &[]), 1);
+    assert!(told.contains("num.network.threads has no effect"), "{told}");
+    let mut command = serve(dir.path(), &warned, &[]);
+    if let Some(full) = full() {
+        command.stderr(full);
+    }
+    assert!(ready(command).contains("ready on"));
+}
+
+#[test]
+fn a_wildcard_says_what_clients_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+        command.current_dir(dir.path()).env_clear();
+        command.args(["serve", "--in-memory", "--listen", "0.0.0.0:0"]);
+        command.args(args);
+        command
+    };
+    let line = ready(command(&[]));
+    assert!(!line.contains("localhost"), "{line}");
+    assert!(
+        line.contains("told the address that they came in on"),
+        "{line}"
+    );
+    let line = ready(command(&["--ready-json"]));
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let listener = &said["listeners"][0];
+    assert_eq!(listener["advertised"], Value::Null);
+    assert_eq!(listener["advertisesReached"], true);
+    let address = listener["address"].as_str().unwrap();
+    assert!(address.starts_with("0.0.0.0:"), "{line}");
+    let line = ready(serve(dir.path(), &["--in-memory", "--ready-json"], &[]));
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let listener = &said["listeners"][0];
+    assert_eq!(listener["advertised"], listener["address"]);
+    assert_eq!(listener["advertisesReached"], false);
+}

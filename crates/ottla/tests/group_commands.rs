@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use ottla::{AppendOptions, Broker, NewTopic, Record};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
 /// A broker with a topic `orders` of two partitions, with ten records each.
@@ -191,11 +192,33 @@ fn a_group_is_read_on_from_where_it_is() {
     );
 }
 
+/// A member that does not outlive a test that fails: it would look for its broker for ever.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(mut command: Command) -> (Self, BufReader<ChildStdout>) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        (Self(child), out)
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+}
+
 /// A member that has printed its first record.
-fn follow(setting: &Setting, group: &str) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut command = setting.command(&format!("consume orders --group {group} --follow"));
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+fn follow(setting: &Setting, group: &str) -> (Running, BufReader<ChildStdout>) {
+    let command = setting.command(&format!("consume orders --group {group} --follow"));
+    let (child, mut out) = Running::start(command);
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
     assert!(line.ends_with("-0\n"), "{line:?}");
@@ -223,11 +246,10 @@ fn a_member_commits_and_leaves_on_ctrl_c() {
     let told = setting.failure("groups delete billing");
     assert!(told.contains("still has members"), "{told}");
 
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    child.signal(Signal::INT);
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(child.0.wait().unwrap().success());
     let printed = i64::try_from(rest.lines().count()).unwrap() + 1;
     let listed = setting.json("groups list --json");
     assert_eq!(listed[0]["state"], json!("Empty"));
@@ -241,12 +263,8 @@ fn members_share_the_partitions() {
     let setting = Setting::new();
     let (mut first, mut out) = follow(&setting, "billing");
     // The other waits until the first has joined again, and is given a partition of its own.
-    let (mut second, _) = {
-        let mut command = setting.command("consume orders --group billing --follow");
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        (child, out)
-    };
+    let command = setting.command("consume orders --group billing --follow");
+    let (second, _second_out) = Running::start(command);
     for number in 10.. {
         setting.append(0, number..number + 1);
         setting.append(1, number..number + 1);
@@ -258,13 +276,62 @@ fn members_share_the_partitions() {
         }
         assert!(number < 1_000, "{described}");
     }
-    for child in [&mut first, &mut second] {
-        let pid = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    }
+    first.signal(Signal::TERM);
+    second.signal(Signal::TERM);
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
-    assert!(first.wait().unwrap().success());
-    second.kill().unwrap();
-    second.wait().unwrap();
+    assert!(first.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_reader_that_goes_away_leaves_no_dead_member() {
+    let setting = Setting::new();
+    let (mut child, out) = follow(&setting, "billing");
+    // As `| head -1` does.
+    drop(out);
+    for number in 10.. {
+        setting.append(0, number..number + 1);
+        if let Some(status) = child.0.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        assert!(number < 100_000, "it goes on without a reader");
+    }
+    let listed = setting.json("groups list --json");
+    assert_eq!(listed[0]["state"], json!("Empty"));
+    let committed = setting.offsets("billing").into_iter();
+    let committed: i64 = committed.filter_map(|offset| offset.as_i64()).sum();
+    assert!(committed >= 1, "what was written out is committed");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_others() {
+    let setting = Setting::new();
+    let (first, _first_out) = follow(&setting, "billing");
+    // One that neither beats nor joins again holds up the rebalance for 30 s.
+    first.signal(Signal::STOP);
+    let command = setting.command("consume orders --group billing --follow");
+    let (mut second, _second_out) = Running::start(command);
+    let state = || {
+        let described = setting.json("groups describe billing --json").remove(0);
+        described["state"].clone()
+    };
+    while state() != "PreparingRebalance" {
+        assert!(second.0.try_wait().unwrap().is_none(), "it waits to join");
+    }
+    second.signal(Signal::INT);
+    assert!(second.0.wait().unwrap().success());
+    assert_eq!(
+        state(),
+        "PreparingRebalance",
+        "it did not wait for the other"
+    );
+}
+
+#[test]
+fn a_reset_says_all_that_it_needs() {
+    let setting = Setting::new();
+    let told = setting.failure("groups reset-offsets billing --to-earliest");
+    assert!(told.contains("--all-topics"), "{told}");
+    assert!(told.contains("--topic"), "{told}");
 }

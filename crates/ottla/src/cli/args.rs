@@ -1,5 +1,6 @@
 //! The command line: every command, flag and environment variable, with examples.
 
+mod environment;
 mod groups;
 
 use std::path::PathBuf;
@@ -24,17 +25,41 @@ pub(crate) struct Cli {
 impl Cli {
     /// What the process was started with; where that makes no sense, says so and ends it.
     pub(crate) fn read() -> Self {
-        let matches = Self::command().get_matches();
-        let read = Self::from_arg_matches(&matches).and_then(|mut cli| {
+        let mut command = environment::without_empty(Self::command());
+        command.build();
+        let read = command.clone().try_get_matches().and_then(|matches| {
+            let mut cli = Self::from_arg_matches(&matches)?;
             if let (Command::Serve(serve), Some((_, given))) =
                 (&mut cli.command, matches.subcommand())
             {
                 serve.let_flags_win(given)?;
+                if given.value_source("set") == Some(ValueSource::EnvVariable) {
+                    serve.set = serve.set.iter().flat_map(|all| settings(all)).collect();
+                }
             }
             Ok(cli)
         });
-        read.unwrap_or_else(|error| error.exit())
+        read.unwrap_or_else(|error| environment::naming_its_variable(error, &command).exit())
     }
+}
+
+/// The settings in a list with commas between them. A comma before what is no `KEY=` belongs to
+/// the value before it: `log.cleanup.policy=compact,delete`.
+fn settings(list: &str) -> Vec<String> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let mut settings: Vec<String> = Vec::new();
+    for piece in list.split(',') {
+        let key = piece.split_once('=').map(|(key, _)| key.trim());
+        let begins = key.is_some_and(|key| !key.is_empty() && key.chars().all(is_key));
+        match settings.last_mut() {
+            Some(last) if !begins => {
+                last.push(',');
+                last.push_str(piece);
+            }
+            _ => settings.push(piece.to_owned()),
+        }
+    }
+    settings
 }
 
 const EXAMPLES: &str = "\
@@ -104,13 +129,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "OTTLA_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Set one of Kafka's settings, such as `num.partitions=3`; wins over the file.
-    #[arg(
-        long,
-        value_name = "KEY=VALUE",
-        env = "OTTLA_SET",
-        value_delimiter = ','
-    )]
+    /// Set one of Kafka's settings, such as `num.partitions=3`; wins over the file. May be given
+    /// more than once; the variable has all of them, with commas between.
+    #[arg(long, value_name = "KEY=VALUE", env = "OTTLA_SET")]
     pub(crate) set: Vec<String>,
 
     /// Print the ready line as one JSON object.
@@ -242,7 +263,12 @@ pub(crate) struct ProduceArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// When a record counts as written: 0, 1 or all.
-    #[arg(long, value_name = "ACKS", default_value = "all")]
+    #[arg(
+        long,
+        value_name = "ACKS",
+        default_value = "all",
+        allow_hyphen_values = true
+    )]
     pub(crate) acks: Acks,
     /// Compress with this codec.
     #[arg(long, value_name = "CODEC", default_value = "none")]
@@ -363,5 +389,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_list_of_settings_is_split_before_keys() {
+        assert_eq!(settings("a.b=1"), ["a.b=1"]);
+        assert_eq!(
+            settings("log.cleanup.policy=compact,delete,num.partitions=3"),
+            ["log.cleanup.policy=compact,delete", "num.partitions=3"]
+        );
+        assert_eq!(settings("nothing"), ["nothing"], "refused later, as it is");
     }
 }

@@ -58,6 +58,16 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
+    /// Whether connecting anew may help.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Connection(error) if error.is_passing())
+    }
+
+    /// Whether a signal ended what was waited for.
+    pub(crate) const fn is_stop(&self) -> bool {
+        matches!(self, Self::Connection(ConnectionError::Stopped))
+    }
+
     /// `Ok` for error code 0.
     pub(crate) fn check(
         code: i16,
@@ -123,6 +133,12 @@ impl Client {
             addresses: BTreeMap::new(),
             brokers: BTreeMap::new(),
         })
+    }
+
+    /// Connects anew, where the broker was that was first connected to.
+    pub(crate) fn reconnect(&mut self, address: &str) -> Result<(), ClientError> {
+        *self = Self::connect(address)?;
+        self.broker_ids().map(drop)
     }
 
     /// Asks the broker first connected to; for what any broker answers.
@@ -322,6 +338,11 @@ impl Client {
             self.brokers.insert(id, connection);
         }
         Ok(self.brokers.get_mut(&id).expect("it was just put there"))
+    }
+
+    /// Closes the connections on which an answer may still come; all but the first one.
+    pub(crate) fn forget_brokers(&mut self) {
+        self.brokers.clear();
     }
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ottla_protocol::client::messages::ApiVersionsRequest;
@@ -16,6 +17,8 @@ use ottla_protocol::client::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take; longer than any wait that a request asks for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a signal is looked for while an answer is waited for.
+const SIGNAL_POLL: Duration = Duration::from_millis(100);
 /// The largest answer that is read: Kafka's `fetch.max.bytes` and room for one large batch.
 const ANSWER_BYTES_MAX: usize = 160 << 20;
 /// The version every broker since 2.4 answers.
@@ -25,8 +28,23 @@ const API_VERSIONS_VERSION: i16 = 3;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ConnectionError {
+    #[error("{address:?} is no address of a broker: write HOST:PORT, for example localhost:9092")]
+    Address { address: String },
     #[error("cannot connect to {address}: {source}; is a broker running there? (`ottla serve`)")]
     Connect { address: String, source: io::Error },
+    #[error("the broker at {address} closed the connection while {doing}; does it still run?")]
+    Closed {
+        address: String,
+        doing: &'static str,
+    },
+    #[error("{address} has not answered {api} for {} s", waited.as_secs())]
+    Late {
+        address: String,
+        api: &'static str,
+        waited: Duration,
+    },
+    #[error("stopped by a signal")]
+    Stopped,
     #[error("the connection to {address} broke while {doing}: {source}")]
     Broken {
         address: String,
@@ -46,6 +64,29 @@ pub(crate) enum ConnectionError {
     OutOfOrder { address: String },
 }
 
+impl ConnectionError {
+    /// Whether connecting anew may help.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Closed { .. } | Self::Broken { .. } | Self::Late { .. }
+        )
+    }
+}
+
+/// How long an answer is waited for, and what ends the wait before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience<'a> {
+    pub(crate) timeout: Duration,
+    pub(crate) stop: Option<&'a AtomicBool>,
+}
+
+/// Of a request that the broker answers when it can.
+const PATIENCE: Patience<'static> = Patience {
+    timeout: ANSWER_TIMEOUT,
+    stop: None,
+};
+
 /// A connection to one broker.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -59,6 +100,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to `address` (`HOST:PORT`) and asks what it speaks.
     pub(crate) fn open(address: &str) -> Result<Self, ConnectionError> {
+        let port = address
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(_))) {
+            let address = address.to_owned();
+            return Err(ConnectionError::Address { address });
+        }
         let stream = connect(address).map_err(|source| ConnectionError::Connect {
             address: address.to_owned(),
             source,
@@ -92,6 +140,17 @@ impl Connection {
         self.call_up_to(i16::MAX, api, request)
     }
 
+    /// As [`Connection::call`], for a request whose answer may take long.
+    pub(crate) fn call_patiently<R: Request>(
+        &mut self,
+        patience: Patience<'_>,
+        api: &'static str,
+        request: &R,
+    ) -> Result<R::Response, ConnectionError> {
+        let version = self.send(api, request)?;
+        self.answer::<R>(version, api, patience)
+    }
+
     /// As [`Connection::call`], in no newer version than `newest`.
     pub(crate) fn call_up_to<R: Request>(
         &mut self,
@@ -100,7 +159,16 @@ impl Connection {
         request: &R,
     ) -> Result<R::Response, ConnectionError> {
         let version = self.send_up_to(newest, api, request)?;
-        let frame = self.receive(api)?;
+        self.answer::<R>(version, api, PATIENCE)
+    }
+
+    fn answer<R: Request>(
+        &mut self,
+        version: i16,
+        api: &'static str,
+        patience: Patience<'_>,
+    ) -> Result<R::Response, ConnectionError> {
+        let frame = self.receive(api, patience)?;
         let (id, response) = decode_response::<R>(frame, version).map_err(|e| self.codec(e))?;
         if id == self.correlation_id {
             Ok(response)
@@ -148,11 +216,58 @@ impl Connection {
         (newest >= min && newest >= R::VERSIONS.min).then_some(newest)
     }
 
-    fn receive(&mut self, api: &'static str) -> Result<Bytes, ConnectionError> {
+    /// The length of the next answer.
+    fn await_length(
+        &mut self,
+        api: &'static str,
+        patience: Patience<'_>,
+    ) -> Result<i32, ConnectionError> {
+        let begun = Instant::now();
+        let doing = "waiting for an answer";
         let mut prefix = [0; 4];
-        let read = self.stream.read_exact(&mut prefix);
-        read.map_err(|source| self.broken("waiting for an answer", source))?;
-        let length = i32::from_be_bytes(prefix);
+        let mut filled = 0;
+        while let Some(rest) = prefix.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.stream.read(rest) {
+                Ok(0) => return Err(self.broken(doing, io::ErrorKind::UnexpectedEof.into())),
+                Ok(read) => filled += read,
+                Err(error) if is_timeout(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.broken(doing, error)),
+            }
+            if filled == prefix.len() {
+                break;
+            }
+            if patience
+                .stop
+                .is_some_and(|stop| stop.load(Ordering::Relaxed))
+            {
+                return Err(ConnectionError::Stopped);
+            }
+            let waited = begun.elapsed();
+            if waited >= patience.timeout {
+                let address = self.address.clone();
+                return Err(ConnectionError::Late {
+                    address,
+                    api,
+                    waited,
+                });
+            }
+        }
+        Ok(i32::from_be_bytes(prefix))
+    }
+
+    fn receive(
+        &mut self,
+        api: &'static str,
+        patience: Patience<'_>,
+    ) -> Result<Bytes, ConnectionError> {
+        let set = |stream: &TcpStream, timeout| stream.set_read_timeout(Some(timeout));
+        let doing = "waiting for an answer";
+        let short = set(&self.stream, SIGNAL_POLL);
+        short.map_err(|source| self.broken(doing, source))?;
+        let length = self.await_length(api, patience)?;
+        let long = set(&self.stream, ANSWER_TIMEOUT);
+        long.map_err(|source| self.broken(doing, source))?;
         let bytes = usize::try_from(length)
             .ok()
             .filter(|n| *n <= ANSWER_BYTES_MAX);
@@ -172,10 +287,21 @@ impl Connection {
     }
 
     fn broken(&self, doing: &'static str, source: io::Error) -> ConnectionError {
-        ConnectionError::Broken {
-            address: self.address.clone(),
-            doing,
-            source,
+        let address = self.address.clone();
+        let is_end = matches!(
+            source.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        );
+        match is_end {
+            true => ConnectionError::Closed { address, doing },
+            false => ConnectionError::Broken {
+                address,
+                doing,
+                source,
+            },
         }
     }
 
@@ -185,6 +311,14 @@ impl Connection {
             source,
         }
     }
+}
+
+/// As which a read's timeout shows depends on the system.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 /// Tries every address that the name stands for.

@@ -2,6 +2,7 @@
 
 mod group;
 mod member;
+mod reconnect;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,6 +12,7 @@ use ottla_log::{BatchHeader, Limits, OwnedRecord, Records, ValidBatches};
 use super::args::ConsumeArgs;
 use super::client::{Client, ClientError, EARLIEST, Fetched, LATEST, Topic};
 use super::record_json::to_json;
+use reconnect::reconnect;
 
 /// Prints records until the ends that the partitions have now, the wanted number, or for ever.
 pub(crate) fn run(args: &ConsumeArgs, out: &mut dyn Write) -> Result<(), ClientError> {
@@ -21,8 +23,13 @@ pub(crate) fn run(args: &ConsumeArgs, out: &mut dyn Write) -> Result<(), ClientE
     let topic = client.topic(&args.topic, false)?;
     let mut reader = Reader::start(args, &mut client, topic)?;
     while !reader.is_done() {
-        reader.step(&mut client, out)?;
-        flush(out)?;
+        match reader.step(&mut client, out).and_then(|()| flush(out)) {
+            // What was printed is known: it goes on behind it.
+            Err(lost) if args.follow && lost.is_passing() => {
+                reconnect(&mut client, &args.broker.bootstrap_server, &lost, || false)?;
+            }
+            done => done?,
+        }
     }
     Ok(())
 }
@@ -66,8 +73,9 @@ impl<'a> Reader<'a> {
         };
         let mut positions = BTreeMap::new();
         for number in numbers {
-            let end = client.offset(&topic, number, LATEST, args.read_committed)?;
-            let next = start_offset(args, client, &topic, number, end)?;
+            let ends = Ends::of(args, client, &topic, number)?;
+            let next = start_offset(args, client, &topic, number, ends)?;
+            let end = ends.end;
             positions.insert(number, Position { next, end });
         }
         Ok(Self {
@@ -194,29 +202,62 @@ impl Aborted {
     }
 }
 
+/// What a partition has.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    first: i64,
+    end: i64,
+}
+
+impl Ends {
+    fn of(
+        args: &ConsumeArgs,
+        client: &mut Client,
+        topic: &Topic,
+        partition: i32,
+    ) -> Result<Self, ClientError> {
+        let mut at = |time| client.offset(topic, partition, time, args.read_committed);
+        Ok(Self {
+            first: at(EARLIEST)?,
+            end: at(LATEST)?,
+        })
+    }
+}
+
+/// Where `--from` is in a partition. An offset that it does not have is refused, also where nothing
+/// would be waited for.
 fn start_offset(
     args: &ConsumeArgs,
     client: &mut Client,
     topic: &Topic,
     partition: i32,
-    end: i64,
+    ends: Ends,
 ) -> Result<i64, ClientError> {
-    match args.from.as_str() {
-        "beginning" => client.offset(topic, partition, EARLIEST, args.read_committed),
-        "end" => Ok(end),
-        text => {
-            let wrong = || {
-                let text = format!("{text:?} is neither beginning, end, an offset nor @TIME");
-                ClientError::Input(text)
-            };
-            if let Some(time) = text.strip_prefix('@') {
-                let time: i64 = time.parse().map_err(|_| wrong())?;
-                let found = client.offset(topic, partition, time.max(0), args.read_committed)?;
-                return Ok(if found < 0 { end } else { found });
-            }
-            text.parse().map_err(|_| wrong())
-        }
+    let Ends { first, end } = ends;
+    let text = match args.from.as_str() {
+        "beginning" => return Ok(first),
+        "end" => return Ok(end),
+        text => text,
+    };
+    let wrong = || {
+        let text = format!("{text:?} is neither beginning, end, an offset nor @TIME");
+        ClientError::Input(text)
+    };
+    if let Some(time) = text.strip_prefix('@') {
+        let time: i64 = time.parse().map_err(|_| wrong())?;
+        let found = client.offset(topic, partition, time.max(0), args.read_committed)?;
+        return Ok(if found < 0 { end } else { found });
     }
+    let offset: i64 = text.parse().map_err(|_| wrong())?;
+    if (first..=end).contains(&offset) {
+        return Ok(offset);
+    }
+    let name = &topic.name;
+    Err(ClientError::Input(format!(
+        "{name}-{partition} has offsets from {first}, and its next record gets {end}: there is no \
+         {offset} to read from; choose one of these, beginning or end, and with more partitions \
+         one of them (--partition)"
+    )))
 }
 
 fn print(

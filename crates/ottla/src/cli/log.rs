@@ -27,8 +27,8 @@ enum LogError {
     )]
     NoLog { path: String },
     #[error(
-        "{path:?} is no file of a log: its name is none of .log, .index, .timeindex, .txnindex, \
-         .snapshot"
+        "{path:?} is no file of a log: its name does not end with .log, .index, .timeindex, \
+         .txnindex or .snapshot, and is neither leader-epoch-checkpoint nor partition.metadata"
     )]
     NoLogFile { path: String },
     #[error("writing the result: {0}")]

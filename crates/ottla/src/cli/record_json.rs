@@ -1,7 +1,7 @@
 //! A record as one JSON object: what `consume --json` prints and `produce --json` reads.
 //!
-//! Keys, values and header values are text where they are UTF-8, else `{"base64": "..."}`; `null`
-//! is a missing one.
+//! Keys, values, and names and values of headers are text where they are UTF-8, else
+//! `{"base64": "..."}`; `null` is a missing one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,9 @@ use bytes::Bytes;
 use ottla_log::{Header, OwnedRecord, Record, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::client::ClientError;
+/// What [`to_json`] writes and [`from_json`] passes over.
+const PASSED_OVER: [&str; 3] = ["topic", "partition", "offset"];
+const READ: [&str; 4] = ["timestamp", "key", "value", "headers"];
 
 /// The object for `record` of `topic`-`partition`.
 pub(crate) fn to_json(topic: &str, partition: i32, record: &OwnedRecord) -> Value {
@@ -21,7 +23,7 @@ pub(crate) fn to_json(topic: &str, partition: i32, record: &OwnedRecord) -> Valu
 
 /// The object for a record alone.
 pub(crate) fn fields(record: &OwnedRecord) -> Value {
-    let header = |h: &Header| json!([h.key_text(), bytes_to_json(h.value.as_ref())]);
+    let header = |h: &Header| json!([bytes_to_json(Some(&h.key)), bytes_to_json(h.value.as_ref())]);
     json!({
         "offset": record.offset.get(),
         "timestamp": record.timestamp.get(),
@@ -31,25 +33,35 @@ pub(crate) fn fields(record: &OwnedRecord) -> Value {
     })
 }
 
-/// The record in one line of input; topic, partition and offset in it are passed over.
-pub(crate) fn from_json(line: &str) -> Result<Record, ClientError> {
-    let wrong = |what: &str| ClientError::Input(format!("not a record as JSON: {what}: {line:?}"));
-    let parsed: Value = serde_json::from_str(line).map_err(|e| wrong(&e.to_string()))?;
-    let object = parsed.as_object().ok_or_else(|| wrong("not an object"))?;
-    let field = |name: &str| match object.get(name) {
-        None => Ok(None),
-        Some(value) => bytes_from_json(value).ok_or_else(|| wrong(name)),
-    };
+/// The record in one line of input, or what is wrong with it; topic, partition and offset in it
+/// are passed over.
+pub(crate) fn from_json(line: &[u8]) -> Result<Record, String> {
+    let parsed = serde_json::from_slice(line);
+    let parsed: Value = parsed.map_err(|e| format!("not a record as JSON ({e})"))?;
+    let object = parsed.as_object().ok_or("not an object of JSON")?;
+    let known = |name: &&String| [&PASSED_OVER[..], &READ].concat().contains(&name.as_str());
+    if let Some(name) = object.keys().find(|name| !known(name)) {
+        return Err(format!(
+            "no field of a record is called {name:?}; there are timestamp, key, value, headers"
+        ));
+    }
+    let text = "is no text, {\"base64\": \"...\"} or null";
+    let bytes =
+        |name: &str, value| bytes_from_json(value).ok_or_else(|| format!("the {name} {text}"));
+    let value = object.get("value");
+    let value = value.ok_or("the value is missing; null is a tombstone's")?;
+    let key = object.get("key").unwrap_or(&Value::Null);
     let mut record = Record {
-        key: field("key")?,
-        value: field("value")?,
+        key: bytes("key", key)?,
+        value: bytes("value", value)?,
         ..Record::default()
     };
     if let Some(timestamp) = object.get("timestamp") {
-        let milliseconds = timestamp.as_i64().ok_or_else(|| wrong("timestamp"))?;
+        let milliseconds = timestamp.as_i64();
+        let milliseconds = milliseconds.ok_or("the timestamp is no number of milliseconds")?;
         record.timestamp = Some(Timestamp::new(milliseconds));
     }
-    record.headers = headers_from_json(object).ok_or_else(|| wrong("headers"))?;
+    record.headers = headers_from_json(object).ok_or("the headers are no list of pairs")?;
     Ok(record)
 }
 
@@ -62,7 +74,10 @@ fn headers_from_json(object: &Map<String, Value>) -> Option<Vec<Header>> {
         let [name, value] = pair.as_array()?.as_slice() else {
             return None;
         };
-        headers.push(Header::new(name.as_str()?, bytes_from_json(value)?));
+        headers.push(Header {
+            key: bytes_from_json(name)??,
+            value: bytes_from_json(value)?,
+        });
     }
     Some(headers)
 }
@@ -106,10 +121,14 @@ mod tests {
             headers: vec![
                 Header::new("a", Some(Bytes::from_static(b"1"))),
                 Header::new("a", None),
+                Header {
+                    key: Bytes::from_static(b"\xfe"),
+                    value: None,
+                },
             ],
         };
         let line = to_json("t", 3, &record).to_string();
-        let read = from_json(&line).unwrap();
+        let read = from_json(line.as_bytes()).unwrap();
         assert_eq!((read.key, read.value), (record.key, record.value));
         assert_eq!(read.headers, record.headers);
         assert_eq!(read.timestamp, Some(record.timestamp));
@@ -120,11 +139,15 @@ mod tests {
         for line in [
             "",
             "[]",
-            "{\"key\": 1}",
-            "{\"headers\": [1]}",
+            "{\"value\": 1}",
+            "{\"key\": \"k\"}",
+            "{\"value\": \"v\", \"keys\": \"k\"}",
+            "{\"value\": \"v\", \"headers\": [1]}",
+            "{\"value\": \"v\", \"headers\": [[null, \"v\"]]}",
             "{\"value\": {\"base64\": \"?\"}}",
         ] {
-            assert!(from_json(line).is_err(), "{line} passed");
+            assert!(from_json(line.as_bytes()).is_err(), "{line} passed");
         }
+        assert_eq!(from_json(b"{\"value\": null}").unwrap().value, None);
     }
 }

@@ -30,20 +30,40 @@ const LOG_VARIABLE: &str = "OTTLA_LOG";
 
 /// Runs the broker.
 pub(crate) fn run(args: &ServeArgs) -> ExitCode {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE);
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_filter())
         .with_writer(io::stderr)
         .init();
     match serve(args) {
         Ok(code) => code,
         Err(error) => {
-            // Nobody is left to tell where standard error is gone, too.
-            let _ = writeln!(io::stderr(), "ottla: {error}");
+            tell(&error.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is logged. A filter that makes no sense is told of and not heeded: the broker is worth
+/// more than its log.
+fn log_filter() -> EnvFilter {
+    let default = || EnvFilter::new("warn");
+    let Some(given) = std::env::var_os(LOG_VARIABLE).filter(|given| !given.is_empty()) else {
+        return default();
+    };
+    let text = given.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
+    let filter = text.and_then(|text| EnvFilter::try_new(text).map_err(|e| e.to_string()));
+    filter.unwrap_or_else(|why| {
+        tell(&format!(
+            "{LOG_VARIABLE}={given:?} is no filter ({why}); write error, warn, info, debug, or \
+             module=level; logging warn"
+        ));
+        default()
+    })
+}
+
+/// A line on standard error. Who closed or filled it is not told, and nothing else changes.
+fn tell(what: &str) {
+    let _ = writeln!(io::stderr(), "ottla: {what}");
 }
 
 fn serve(args: &ServeArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
@@ -54,7 +74,7 @@ fn serve(args: &ServeArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let _ = RealVfs::raise_open_files_limit();
     let broker = start_blocking(options)?;
     for cut in ready::recovered(&broker.recovery()) {
-        writeln!(io::stderr(), "ottla: {cut}")?;
+        tell(&cut);
     }
     // Whoever started us may not read what we say; the broker runs all the same.
     let _ = ready::announce(&broker, args.ready_json, &mut io::stdout().lock());
@@ -74,24 +94,20 @@ fn serve(args: &ServeArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
 /// Ends the broker in good order; a second signal ends the process at once.
 fn stop(broker: RunningBroker, asked: bool, mut signals: Signals) -> ExitCode {
     if !asked {
-        let _ = writeln!(
-            io::stderr(),
-            "ottla: the broker failed and stopped; see the lines above"
-        );
+        tell("the broker failed and stopped; see the lines above");
         return ExitCode::FAILURE;
     }
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            let _ = writeln!(io::stderr(), "ottla: stopped at once");
+            tell("stopped at once");
             std::process::exit(128 + signal);
         }
     });
     let report = broker.shutdown_blocking();
     if let Some(cause) = &report.cause {
-        let _ = writeln!(
-            io::stderr(),
-            "ottla: not a clean stop, the next start recovers: {cause}"
-        );
+        tell(&format!(
+            "not a clean stop, the next start recovers: {cause}"
+        ));
     }
     ExitCode::SUCCESS
 }
@@ -101,7 +117,9 @@ fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>
     let file = match &args.config {
         Some(path) => {
             let text = std::fs::read_to_string(path);
-            let text = text.map_err(|e| format!("cannot read the settings {path:?}: {e}"))?;
+            let text = text.map_err(|e| {
+                format!("cannot read the settings {path:?} of --config (OTTLA_CONFIG): {e}")
+            })?;
             Some((path.display().to_string(), text))
         }
         None => None,
@@ -110,8 +128,13 @@ fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>
         .as_ref()
         .map(|(name, text)| (name.as_str(), text.as_str()));
     let mut problems = Vec::new();
-    let listen: Vec<ListenerSpec> = parse_all(&args.listen, &mut problems);
-    let advertise: Vec<AdvertiseSpec> = parse_all(&args.advertise, &mut problems);
+    let listen: Vec<ListenerSpec> =
+        parse_all("--listen (OTTLA_LISTEN)", &args.listen, &mut problems);
+    let advertise: Vec<AdvertiseSpec> = parse_all(
+        "--advertise (OTTLA_ADVERTISE)",
+        &args.advertise,
+        &mut problems,
+    );
     let settings = match Settings::gather(file, &args.set) {
         Ok(settings) if problems.is_empty() => settings,
         Ok(_) => return Err(InvalidSettings { problems }.into()),
@@ -121,7 +144,7 @@ fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>
         }
     };
     for warning in &settings.warnings {
-        writeln!(io::stderr(), "ottla: {warning}")?;
+        tell(warning);
     }
     let mut options = BrokerOptions::new(storage(args, settings.data)?);
     let or = |given: Vec<ListenerSpec>, other| if given.is_empty() { other } else { given };
@@ -159,6 +182,7 @@ fn storage(args: &ServeArgs, configured: Option<PathBuf>) -> io::Result<Storage>
 }
 
 fn parse_all<T: std::str::FromStr<Err: ToString>>(
+    from: &str,
     texts: &[String],
     problems: &mut Vec<String>,
 ) -> Vec<T> {
@@ -166,7 +190,7 @@ fn parse_all<T: std::str::FromStr<Err: ToString>>(
     for text in texts {
         match text.parse() {
             Ok(value) => parsed.push(value),
-            Err(error) => problems.push(T::Err::to_string(&error)),
+            Err(error) => problems.push(format!("{from}: {}", T::Err::to_string(&error))),
         }
     }
     parsed

@@ -1,6 +1,6 @@
 //! What `ottla groups` takes.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::BootstrapArgs;
 
@@ -56,13 +56,14 @@ pub(crate) enum GroupsCommand {
 /// What `ottla groups reset-offsets` takes.
 #[derive(Debug, Args)]
 #[command(after_help = RESET_EXAMPLES)]
+#[command(group = ArgGroup::new("which").args(["all_topics", "topic"]).required(true))]
 pub(crate) struct ResetArgs {
     /// The group's id.
     pub(crate) group: String,
     #[command(flatten)]
     pub(crate) to: ResetTo,
     /// All topics that the group has offsets of.
-    #[arg(long, required_unless_present = "topic", conflicts_with = "topic")]
+    #[arg(long)]
     pub(crate) all_topics: bool,
     /// A topic, or some of its partitions; may be given more than once.
     #[arg(long, value_name = "TOPIC[:PARTITION,..]")]

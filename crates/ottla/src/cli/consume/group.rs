@@ -1,22 +1,21 @@
 //! `ottla consume --group`: reads what the group assigns, from where the group is.
 //!
-//! What was printed is committed after each fetch, and again before partitions are given up: a
-//! record may be printed twice, to another member, and none is left out.
+//! What was printed is committed after each fetch, before partitions are given up, and whatever
+//! ends the command: a record may be printed twice, to another member, and none is left out.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-
 use super::member::{Member, Standing};
-use super::{Position, Reader, flush, start_offset};
+use super::reconnect::reconnect;
+use super::{Ends, Position, Reader, flush, start_offset};
 use crate::cli::args::ConsumeArgs;
-use crate::cli::client::{Client, ClientError, EARLIEST, LATEST, Topic};
+use crate::cli::client::{Client, ClientError, Topic};
 use crate::cli::groups::committed;
+use crate::cli::signals::stop_flag;
 
 /// How long a member without partitions waits before it looks after its group again.
 const IDLE: Duration = Duration::from_millis(100);
@@ -26,91 +25,172 @@ pub(super) fn run(args: &ConsumeArgs, group: &str, out: &mut dyn Write) -> Resul
     let stop = stop_flag()?;
     let mut client = Client::connect(&args.broker.bootstrap_server)?;
     let topic = client.topic(&args.topic, false)?;
-    let mut member = Member::new(group, &topic.name);
-    let mut left = args.max.unwrap_or(u64::MAX);
-    loop {
-        let partitions = member.join(&mut client)?;
-        let positions = positions(args, group, &mut client, &topic, &partitions)?;
-        let mut reader = Reader {
-            args,
-            topic: topic.clone(),
-            positions,
-            left,
-        };
-        let standing = read(&mut reader, &mut member, &mut client, &stop, out)?;
-        left = reader.left;
-        if standing == Standing::Joined {
-            return member.leave(&mut client);
+    let mut session = Session {
+        member: Member::new(group, &topic.name),
+        args,
+        topic,
+        stop: &stop,
+        left: args.max.unwrap_or(u64::MAX),
+        printed: BTreeMap::new(),
+        committed: BTreeMap::new(),
+    };
+    let ended = loop {
+        match session.generation(&mut client, out) {
+            Ok(Standing::Lost) => {}
+            Ok(Standing::Joined) => break Ok(()),
+            Err(lost) if args.follow && lost.is_passing() && !session.stopped() => {
+                let stopped = || session.stopped();
+                let address = &args.broker.bootstrap_server;
+                if let Err(error) = reconnect(&mut client, address, &lost, stopped) {
+                    break Err(error);
+                }
+            }
+            Err(error) if error.is_stop() => {
+                // The answer to what was asked may still come.
+                client.forget_brokers();
+                break Ok(());
+            }
+            Err(error) => break Err(error),
         }
-    }
+    };
+    session.end(&mut client, ended)
 }
 
-/// Reads until there is no more to do, or the member has to join again.
-fn read(
-    reader: &mut Reader<'_>,
-    member: &mut Member,
-    client: &mut Client,
-    stop: &AtomicBool,
-    out: &mut dyn Write,
-) -> Result<Standing, ClientError> {
-    let mut committed = reader.progress();
-    loop {
-        if reader.is_done() || stop.load(Ordering::Relaxed) {
-            return Ok(Standing::Joined);
+/// A member with what it has done.
+struct Session<'a> {
+    member: Member,
+    args: &'a ConsumeArgs,
+    topic: Topic,
+    stop: &'a AtomicBool,
+    /// How many records are still to be printed.
+    left: u64,
+    /// Where each partition is to be read on, by what was printed.
+    printed: BTreeMap<i32, i64>,
+    /// The same, as the group knows it.
+    committed: BTreeMap<i32, i64>,
+}
+
+impl Session<'_> {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Reads until there is no more to do, or the member has to join again.
+    fn generation(
+        &mut self,
+        client: &mut Client,
+        out: &mut dyn Write,
+    ) -> Result<Standing, ClientError> {
+        let id = self.member.id.clone();
+        let partitions = self.member.join(client, self.stop)?;
+        if id != self.member.id {
+            // The group has forgotten it meanwhile: others may have gone on, or its offsets moved.
+            let mut printed = std::mem::take(&mut self.printed);
+            printed.retain(|number, offset| self.committed.get(number) != Some(offset));
+            self.tell_lost(printed);
         }
-        if reader.positions.is_empty() {
-            thread::sleep(IDLE);
-        }
-        reader.step(client, out)?;
-        flush(out)?;
-        let progress = reader.progress();
-        if progress != committed {
-            if member.commit(client, &progress)? == Standing::Lost {
+        let positions = self.positions(client, &partitions)?;
+        let mut reader = Reader {
+            args: self.args,
+            topic: self.topic.clone(),
+            positions,
+            left: self.left,
+        };
+        self.printed = reader.progress();
+        loop {
+            if self.commit(client)? == Standing::Lost {
                 return Ok(Standing::Lost);
             }
-            committed = progress;
-        }
-        if member.beat(client)? == Standing::Lost {
-            return Ok(Standing::Lost);
-        }
-    }
-}
-
-/// Where the group is in each of `partitions`, or where `--from` says where it was never.
-fn positions(
-    args: &ConsumeArgs,
-    group: &str,
-    client: &mut Client,
-    topic: &Topic,
-    partitions: &[i32],
-) -> Result<BTreeMap<i32, Position>, ClientError> {
-    let committed = committed(client, group)?;
-    let mut positions = BTreeMap::new();
-    for number in partitions {
-        let end = client.offset(topic, *number, LATEST, args.read_committed)?;
-        let next = match committed.get(&(topic.name.clone(), *number)) {
-            // What was deleted since is gone for the group, too.
-            Some(offset) => {
-                let first = client.offset(topic, *number, EARLIEST, args.read_committed)?;
-                first.max(*offset)
+            if reader.is_done() || self.stopped() {
+                return Ok(Standing::Joined);
             }
-            None => start_offset(args, client, topic, *number, end)?,
-        };
-        positions.insert(*number, Position { next, end });
+            if reader.positions.is_empty() {
+                thread::sleep(IDLE);
+            }
+            let read = reader.step(client, out).and_then(|()| flush(out));
+            self.left = reader.left;
+            self.printed = reader.progress();
+            read?;
+            if self.member.beat(client)? == Standing::Lost {
+                return Ok(Standing::Lost);
+            }
+        }
     }
-    Ok(positions)
-}
 
-/// Set by Ctrl-C. A second one ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>, ClientError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let end = signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop));
-        let note = end.and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
-        note.map_err(|source| ClientError::Io {
-            doing: "listening for signals",
-            source,
-        })?;
+    fn commit(&mut self, client: &mut Client) -> Result<Standing, ClientError> {
+        if self.printed == self.committed || self.printed.is_empty() {
+            return Ok(Standing::Joined);
+        }
+        let standing = self.member.commit(client, &self.printed)?;
+        if standing == Standing::Joined {
+            self.committed.clone_from(&self.printed);
+        }
+        Ok(standing)
     }
-    Ok(stop)
+
+    /// Where the group is in each of `partitions`, or where `--from` says where it was never. A
+    /// partition that the member has kept goes on behind what was printed, though a rebalance was
+    /// in the way of the commit.
+    fn positions(
+        &mut self,
+        client: &mut Client,
+        partitions: &[i32],
+    ) -> Result<BTreeMap<i32, Position>, ClientError> {
+        let committed = committed(client, &self.member.group)?;
+        let mut printed = std::mem::take(&mut self.printed);
+        self.committed.clear();
+        let mut positions = BTreeMap::new();
+        for number in partitions {
+            let ends = Ends::of(self.args, client, &self.topic, *number)?;
+            let known = committed.get(&(self.topic.name.clone(), *number));
+            let ours = printed.remove(number);
+            let next = match known.copied().max(ours) {
+                // What was deleted since is gone for the group, too.
+                Some(offset) => ends.first.max(offset),
+                None => start_offset(self.args, client, &self.topic, *number, ends)?,
+            };
+            let end = ends.end;
+            positions.insert(*number, Position { next, end });
+            // Nothing is to be committed where nothing was printed.
+            let known = known.copied().filter(|_| ours.is_some());
+            self.committed.insert(*number, known.unwrap_or(next));
+        }
+        printed.retain(|number, offset| {
+            let known = committed.get(&(self.topic.name.clone(), *number));
+            known.is_none_or(|known| known < offset)
+        });
+        self.tell_lost(printed);
+        Ok(positions)
+    }
+
+    /// Says what the member printed and can commit no more.
+    fn tell_lost(&self, printed: BTreeMap<i32, i64>) {
+        for (number, offset) in printed {
+            let name = &self.topic.name;
+            let text = format!(
+                "ottla: the group took {name}-{number} away before its records up to offset \
+                 {offset} were committed; some of them may be printed again"
+            );
+            // Whoever closed standard error wants no reports.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// Leaves, after what was printed is committed; whatever it was that ended the reading.
+    fn end(
+        mut self,
+        client: &mut Client,
+        ended: Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        if ended.as_ref().is_err_and(ClientError::is_passing) {
+            // Nobody is there to tell.
+            return ended;
+        }
+        let committed = match self.member.has_joined() {
+            true => self.commit(client).map(drop),
+            false => Ok(()),
+        };
+        let left = self.member.leave(client);
+        ended.and(committed).and(left)
+    }
 }

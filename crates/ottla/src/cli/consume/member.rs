@@ -4,6 +4,7 @@
 //! that it shares a group with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use ottla_protocol::client::messages::{
 };
 
 use crate::cli::client::{Client, ClientError, REQUEST_TIMEOUT, name_of};
+use crate::cli::connection::{ConnectionError, Patience};
 use crate::cli::groups::{NAMES_UP_TO, group_id};
 
 /// Kafka's default of consumers. Beats come sooner and others wait less: a person waits for it.
@@ -30,6 +32,10 @@ const REBALANCE_TIMEOUT_MS: i32 = 30_000;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before a coordinator that is moving or loading is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// How long a rebalance is waited for: Kafka's consumers may take `max.poll.interval.ms` of 5
+/// minutes to join again, and the others wait for them.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(6 * 60);
 
 const PROTOCOL_TYPE: &str = "consumer";
 const ASSIGNOR: &str = "range";
@@ -46,9 +52,9 @@ pub(super) enum Standing {
 /// A member, as far as it has joined.
 #[derive(Debug)]
 pub(super) struct Member {
-    group: String,
+    pub(super) group: String,
     topic: String,
-    id: StrBytes,
+    pub(super) id: StrBytes,
     generation: i32,
     beat: Instant,
 }
@@ -65,28 +71,53 @@ impl Member {
         }
     }
 
-    /// Joins, and returns the partitions that it is assigned.
-    pub(super) fn join(&mut self, client: &mut Client) -> Result<Vec<i32>, ClientError> {
-        let deadline = Instant::now() + REQUEST_TIMEOUT;
+    /// Whether it is of a generation, so that it may commit.
+    pub(super) const fn has_joined(&self) -> bool {
+        self.generation >= 0
+    }
+
+    /// Joins, and returns the partitions that it is assigned; [`ConnectionError::Stopped`] where
+    /// `stop` was set before.
+    pub(super) fn join(
+        &mut self,
+        client: &mut Client,
+        stop: &AtomicBool,
+    ) -> Result<Vec<i32>, ClientError> {
+        let begun = Instant::now();
         loop {
-            match self.try_join(client) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(ConnectionError::Stopped.into());
+            }
+            match self.try_join(client, stop) {
                 Ok(Some(partitions)) => {
                     self.beat = Instant::now();
                     return Ok(partitions);
                 }
-                Ok(None) => {}
-                Err(ClientError::Refused { code, .. })
-                    if is_passing(code) && Instant::now() < deadline =>
-                {
-                    thread::sleep(RETRY_AFTER);
+                Ok(None) if begun.elapsed() < JOIN_TIMEOUT => {}
+                Ok(None) => {
+                    let (group, minutes) = (&self.group, JOIN_TIMEOUT.as_secs() / 60);
+                    return Err(ClientError::Input(format!(
+                        "group {group:?} began anew for {minutes} minutes whenever it was joined"
+                    )));
                 }
+                Err(ClientError::Refused { code, .. })
+                    if is_passing(code) && begun.elapsed() < REQUEST_TIMEOUT => {}
                 Err(error) => return Err(error),
             }
+            thread::sleep(RETRY_AFTER);
         }
     }
 
     /// One round of Join and Sync; `None` where the group wants another one.
-    fn try_join(&mut self, client: &mut Client) -> Result<Option<Vec<i32>>, ClientError> {
+    fn try_join(
+        &mut self,
+        client: &mut Client,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<i32>>, ClientError> {
+        let patience = Patience {
+            timeout: JOIN_TIMEOUT,
+            stop: Some(stop),
+        };
         let protocol = JoinGroupRequestProtocol::default()
             .with_name(StrBytes::from_static_str(ASSIGNOR))
             .with_metadata(consumer::subscription(&[&self.topic]));
@@ -97,12 +128,12 @@ impl Member {
             .with_member_id(self.id.clone())
             .with_protocol_type(StrBytes::from_static_str(PROTOCOL_TYPE))
             .with_protocols(vec![protocol]);
-        let joined = client
-            .coordinator(&self.group)?
-            .call("JoinGroup", &request)?;
+        let coordinator = client.coordinator(&self.group)?;
+        let mut joined = coordinator.call_patiently(patience, "JoinGroup", &request)?;
         if joined.error_code == ErrorCode::MemberIdRequired.code() {
             self.id = joined.member_id;
-            return Ok(None);
+            let request = request.with_member_id(self.id.clone());
+            joined = coordinator.call_patiently(patience, "JoinGroup", &request)?;
         }
         if self.stands(joined.error_code, "joining")? == Standing::Lost {
             return Ok(None);
@@ -120,9 +151,8 @@ impl Member {
             .with_protocol_type(Some(StrBytes::from_static_str(PROTOCOL_TYPE)))
             .with_protocol_name(Some(StrBytes::from_static_str(ASSIGNOR)))
             .with_assignments(assignments);
-        let synced = client
-            .coordinator(&self.group)?
-            .call("SyncGroup", &request)?;
+        let coordinator = client.coordinator(&self.group)?;
+        let synced = coordinator.call_patiently(patience, "SyncGroup", &request)?;
         if self.stands(synced.error_code, "being assigned partitions")? == Standing::Lost {
             return Ok(None);
         }
@@ -186,6 +216,9 @@ impl Member {
 
     /// Leaves, so that others need not wait for its session to end.
     pub(super) fn leave(self, client: &mut Client) -> Result<(), ClientError> {
+        if self.id.is_empty() {
+            return Ok(());
+        }
         let member = MemberIdentity::default().with_member_id(self.id.clone());
         let request = LeaveGroupRequest::default()
             .with_group_id(group_id(&self.group))
@@ -203,6 +236,7 @@ impl Member {
             Some(ErrorCode::RebalanceInProgress) => return Ok(Standing::Lost),
             Some(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration) => {
                 self.id = StrBytes::default();
+                self.generation = -1;
                 return Ok(Standing::Lost);
             }
             _ => {}

@@ -18,8 +18,10 @@ pub(super) fn announce(
 ) -> io::Result<()> {
     if as_json {
         let listener = |l: &ListenerInfo| {
+            // Without one that holds for everyone there is none to name.
+            let advertised = (!l.advertises_reached).then_some(&l.advertised);
             json!({"name": l.name, "address": l.addresses.first(), "addresses": l.addresses,
-                   "advertised": l.advertised})
+                   "advertised": advertised, "advertisesReached": l.advertises_reached})
         };
         let listeners: Vec<_> = broker.listeners().iter().map(listener).collect();
         let line = json!({
@@ -44,7 +46,9 @@ fn line(broker: &RunningBroker) -> String {
     let listener = |l: &ListenerInfo| {
         let bound: Vec<String> = l.addresses.iter().map(ToString::to_string).collect();
         let bound = bound.join(", ");
-        if bound == l.advertised {
+        if l.advertises_reached {
+            format!("{bound} (clients are told the address that they came in on)")
+        } else if bound == l.advertised {
             bound
         } else {
             format!("{} ({bound})", l.advertised)
