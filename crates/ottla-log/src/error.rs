@@ -80,8 +80,7 @@ impl StorageError {
     #[must_use]
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
-        // No kind of error tells these.
-        if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(&source) {
+        if is_too_many_files(&source) {
             return Self::TooManyFiles { doing, path };
         }
         match source.kind() {
@@ -101,4 +100,10 @@ impl StorageError {
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Self::NoSpace { .. } | Self::TooManyFiles { .. })
     }
+}
+
+/// Whether a file could not be opened because too many are; no kind of error tells that.
+pub(crate) fn is_too_many_files(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }

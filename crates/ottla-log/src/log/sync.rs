@@ -176,14 +176,35 @@ impl LogCore {
         if !self.names_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let synced = self.shared.vfs.sync_dir(&self.dir);
-        synced.map_err(|e| StorageError::io("sync the directory", &self.dir, e))
+        self.with_files_to_open(|| {
+            let synced = self.shared.vfs.sync_dir(&self.dir);
+            synced.map_err(|e| StorageError::io("sync the directory", &self.dir, e))
+        })
+    }
+
+    /// Does what needs a file to be opened; once more where too many are open, after the store
+    /// closed those that it can do without.
+    fn with_files_to_open(
+        &self,
+        sync: impl Fn() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        match sync() {
+            Err(StorageError::TooManyFiles { .. }) => {
+                // The first only notes which are in use.
+                self.shared.handles.sweep();
+                self.shared.handles.sweep();
+                sync()
+            }
+            done => done,
+        }
     }
 
     fn sync_metadata(&self) -> Result<(), StorageError> {
         let path = self.dir.join(dir::METADATA);
-        let file = self.shared.vfs.open(&path, OpenMode::Read);
-        file.and_then(|file| file.sync_data())
-            .map_err(|e| StorageError::io("sync", &path, e))
+        self.with_files_to_open(|| {
+            let file = self.shared.vfs.open(&path, OpenMode::Read);
+            file.and_then(|file| file.sync_data())
+                .map_err(|e| StorageError::io("sync", &path, e))
+        })
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::StorageError;
+use crate::error::is_too_many_files;
 use crate::log::dir;
 use crate::vfs::Vfs;
 
@@ -55,9 +56,14 @@ impl Dir {
         if let Some(cause) = &*failed {
             return Err(cause.clone());
         }
+        let doing = "sync the directory";
         self.vfs.sync_dir(&self.path).map_err(|source| {
+            if is_too_many_files(&source) {
+                // It was not even opened, let alone synced.
+                return StorageError::io(doing, &self.path, source);
+            }
             let cause = StorageError::Io {
-                doing: "sync the directory",
+                doing,
                 path: self.path.clone(),
                 source: Arc::new(source),
             };

@@ -264,6 +264,32 @@ fn too_many_open_files_put_off_what_can_be_made_anew() {
 }
 
 #[test]
+fn too_many_open_files_for_a_moment_take_nothing_offline() {
+    for at in ["*/a-0", "*/a-0/partition.metadata"] {
+        let (_, vfs, store) = faulty(small());
+        let a = log(&store, "a");
+        append(&a, "one").unwrap();
+        let for_a_moment = Rule::new(Fault::TooManyOpen).at(at).nth(0);
+        vfs.inject(for_a_moment);
+        store.maintain(Timestamp::new(0));
+        store.maintain(Timestamp::new(60_000));
+        assert!(vfs.calls().iter().any(|call| call.fault.is_some()), "{at}");
+        append(&a, "goes on").unwrap();
+    }
+    // Of the directory of all logs, a failed sync would be remembered.
+    let (_, vfs, store) = faulty(small());
+    vfs.inject(
+        Rule::new(Fault::TooManyOpen)
+            .on(Operation::SyncDir)
+            .at("*/kafka"),
+    );
+    assert!(store.checkpoint_high_watermarks(&[].into()).is_err());
+    vfs.heal();
+    append(&log(&store, "a"), "one").unwrap();
+    assert!(store.close().clean);
+}
+
+#[test]
 fn opening_a_log_of_a_closed_store_is_refused() {
     let (_, _, store) = faulty(small());
     assert!(store.close().clean);
