@@ -167,10 +167,10 @@ impl BrokerBuilder {
         }
         let configured = settings.data.map_or(Storage::InMemory, Storage::Dir);
         let mut options = BrokerOptions::new(self.storage.unwrap_or(configured));
-        options.listen = match (listen, settings.listen) {
-            (Some(listen), _) => listen,
-            (None, listen) if listen.is_empty() => vec![ListenerSpec::from(LISTEN_DEFAULT)],
-            (None, listen) => listen,
+        options.listen = match listen {
+            Some(listen) => listen,
+            None if settings.listen.is_empty() => vec![ListenerSpec::from(LISTEN_DEFAULT)],
+            None => settings.listen,
         };
         options.advertise = if advertise.is_empty() {
             settings.advertise
