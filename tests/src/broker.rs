@@ -90,12 +90,12 @@ impl Broker {
             .prefix("ottla-tests-")
             .tempdir()
             .map_err(Error::io("create a temporary directory"))?;
+        let data = data.map_or_else(|| dir.path().join("data"), Path::to_path_buf);
         let command = match kind {
-            Kind::Kafka => Launch::kafka(dir.path(), settings)?,
+            Kind::Kafka => Launch::kafka(&data, settings)?,
             Kind::Ottla => Launch::ottla(settings, arguments)?,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let data = data.map_or_else(|| dir.path().join("data"), Path::to_path_buf);
         let (child, address) = command.start(&[], dir.path(), &data, any)?;
         Ok(Self {
             command,
@@ -125,6 +125,34 @@ impl Broker {
     /// # Errors
     /// When it does not stop or does not come up.
     pub fn restart(&mut self) -> Result<(), Error> {
+        self.stop()?;
+        self.start_again()
+    }
+
+    /// Stops Ottla in order, has `work` done on its data directory, and starts it on the same data
+    /// and address.
+    ///
+    /// # Errors
+    /// When it does not stop or come up, or the work fails; the broker is back then, too.
+    pub fn while_stopped<T>(
+        &mut self,
+        work: impl FnOnce(&Path) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.stop()?;
+        let done = work(&self.data);
+        self.start_again()?;
+        done
+    }
+
+    /// Which broker it is.
+    pub fn kind(&self) -> Kind {
+        match self.command {
+            Launch::Kafka { .. } => Kind::Kafka,
+            Launch::Ottla { .. } => Kind::Ottla,
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM)
             .map_err(|errno| Error::io("stop the broker")(errno.into()))?;
@@ -136,7 +164,7 @@ impl Broker {
         if !status.success() && status.code() != Some(143) {
             return Err(self.explain(format!("the broker ended with {status} on SIGTERM")));
         }
-        self.start_again()
+        Ok(())
     }
 
     /// Kills the broker (SIGKILL) and starts it on the same data and address.
@@ -270,12 +298,12 @@ enum Launch {
 }
 
 impl Launch {
-    fn kafka(dir: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
+    fn kafka(data: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let mut lines = vec![
             "process.roles=broker,controller".to_owned(),
             "node.id=1".to_owned(),
             "controller.listener.names=CONTROLLER".to_owned(),
-            format!("log.dirs={}", dir.join("data").display()),
+            format!("log.dirs={}", data.display()),
             "offsets.topic.replication.factor=1".to_owned(),
             "transaction.state.log.replication.factor=1".to_owned(),
             "transaction.state.log.min.isr=1".to_owned(),
@@ -312,7 +340,7 @@ impl Launch {
         at: SocketAddr,
     ) -> Result<(Child, SocketAddr), Error> {
         match self {
-            Self::Kafka { jars, settings } => start_kafka(jars, settings, dir, at),
+            Self::Kafka { jars, settings } => start_kafka(jars, settings, dir, data, at),
             Self::Ottla { binary, arguments } => {
                 let mut command = match tracer {
                     [program, args @ ..] => {
@@ -336,6 +364,7 @@ fn start_kafka(
     jars: &Path,
     settings: &str,
     dir: &Path,
+    data: &Path,
     at: SocketAddr,
 ) -> Result<(Child, SocketAddr), Error> {
     let properties = dir.join("server.properties");
@@ -358,12 +387,18 @@ fn start_kafka(
         },
     );
     let controller = free_port()?;
+    // Directories that another broker left have no metadata log yet, which would name the voters.
+    let is_handed_over = data.exists() && !data.join("__cluster_metadata-0").exists();
+    let quorum = if is_handed_over {
+        format!("controller.quorum.voters=1@127.0.0.1:{controller}")
+    } else {
+        format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller}")
+    };
     let text = format!(
-        "{settings}\nlisteners=PLAINTEXT://{at},CONTROLLER://127.0.0.1:{controller}\n\
-         controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n"
+        "{settings}\nlisteners=PLAINTEXT://{at},CONTROLLER://127.0.0.1:{controller}\n{quorum}\n"
     );
     fs::write(&properties, text).map_err(Error::path("write", &properties))?;
-    if !dir.join("data").exists() {
+    if !data.exists() {
         let mut format = java();
         format.args(["kafka.tools.StorageTool", "format", "--standalone"]);
         format

@@ -13,7 +13,7 @@ use ottla_tests::{
         cases::{GROUPS, Group},
         golden,
     },
-    kill, tools,
+    handover, kill, tools,
 };
 
 #[derive(Parser)]
@@ -49,6 +49,8 @@ enum Run {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// Apache Kafka starts on a copy of what Ottla wrote, and its records are read there
+    HandOver,
     /// The broker is killed again and again under load; the last line counts, as JSON
     Kill {
         /// How many kills
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
             ..
         } => refresh(&only),
         Run::Differential { against, only, .. } => differential(against, &only),
+        Run::HandOver => handover::run(),
         Run::Kill {
             cycles,
             seed,

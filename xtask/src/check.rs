@@ -100,6 +100,12 @@ const STEPS: &[Step] = &[
         run: || crate::runs::with_release(&["clients", "--jobs", "2"]),
     },
     Step {
+        name: "hand-over",
+        about: "Apache Kafka starts on a data directory of ours and reads it",
+        needs: &["java", "mvn"],
+        run: || crate::runs::with_release(&["hand-over"]),
+    },
+    Step {
         name: "kill",
         about: "kill -9 under load, and at system calls where there is strace",
         needs: &[],

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Properties;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
@@ -67,6 +68,11 @@ public final class Scenarios {
             Member.run();
             return;
         }
+        if (System.getenv("READ_TOPIC") != null) {
+            readBelowEnd(System.getenv("READ_TOPIC"), System.getenv("READ_ISOLATION"), 1_000_000)
+                    .forEach(System.out::println);
+            return;
+        }
         Properties version = new Properties();
         version.load(Admin.class.getResourceAsStream("/kafka/kafka-version.properties"));
         System.out.println("version " + version.getProperty("version"));
@@ -98,6 +104,8 @@ public final class Scenarios {
             scenario("group-admin", scenarios::groupAdmin);
             scenario("restart", () -> scenarios.interrupted("restart"));
             scenario("kill", () -> scenarios.interrupted("kill"));
+            scenario("transactions", scenarios::transactions);
+            scenario("transactions-compacted", scenarios::transactionsCompacted);
         }
     }
 
@@ -407,6 +415,90 @@ public final class Scenarios {
         }
     }
 
+    /** Whole fetches, and ones that begin and end within transactions. */
+    private void transactions() throws Exception {
+        List<Written> all = written("transactions", Map.of());
+        List<String> committed = all.stream().filter(Written::isCommitted).map(Written::place).toList();
+        check(committed.size() * 3 < all.size() * 2, "too few that are not committed: " + committed.size());
+        for (int fetch : List.of(1_000_000, 3_000)) {
+            sameList(committed, readBelowEnd("transactions", "read_committed", fetch));
+            sameList(all.stream().map(Written::place).toList(),
+                    readBelowEnd("transactions", "read_uncommitted", fetch));
+        }
+    }
+
+    /** The newest committed record of each key is there, and none that was aborted. */
+    private void transactionsCompacted() throws Exception {
+        List<Written> all = written("compacted", Map.of("cleanup.policy", "compact"));
+        List<String> committed = all.stream().filter(Written::isCommitted).map(Written::place).toList();
+        Map<String, String> newest = new HashMap<>();
+        all.stream().filter(Written::isCommitted).forEach(one -> newest.put(one.key, one.place()));
+        for (int fetch : List.of(1_000_000, 3_000)) {
+            List<String> read = readBelowEnd("compacted", "read_committed", fetch);
+            check(read.size() < committed.size() / 2, "nothing was compacted: " + read.size());
+            sameList(committed.stream().filter(Set.copyOf(read)::contains).toList(), read);
+            Set<String> missing = new TreeSet<>(newest.values());
+            missing.removeAll(read);
+            same(Set.of(), missing);
+        }
+    }
+
+    /** A record of a topic that the harness wrote into; see tests/src/clients/script.rs. */
+    private static final class Written {
+        private final String fate;
+        private final String offset;
+        private final String key;
+        private final String value;
+
+        Written(String... words) {
+            fate = words[0];
+            offset = words[1];
+            key = words[2];
+            value = words[3];
+        }
+
+        boolean isCommitted() {
+            return fate.equals("committed");
+        }
+
+        String place() {
+            return offset + " " + key + " " + value;
+        }
+    }
+
+    /** Makes a topic with one record and has the harness write transactions behind it. */
+    private List<Written> written(String how, Map<String, String> config) throws Exception {
+        admin.createTopics(List.of(new NewTopic(how, 1, (short) 1).configs(config))).all().get();
+        send(how, 0, 1);
+        System.out.println(how + " " + how);
+        List<Written> all = new ArrayList<>();
+        all.add(new Written("committed", "0", "k", "v0"));
+        for (String line = readLine(); line != null && !line.equals("done"); line = readLine()) {
+            all.add(new Written(line.split(" ")));
+        }
+        return all;
+    }
+
+    /** What a reader of partition 0 gets up to the end that it is told, at most so much a fetch. */
+    private static List<String> readBelowEnd(String topic, String isolation, int fetchBytes) {
+        Map<String, Object> config = Map.of("isolation.level", isolation,
+                "max.partition.fetch.bytes", fetchBytes, "fetch.max.bytes", fetchBytes);
+        try (var consumer = consumer(config)) {
+            TopicPartition partition = new TopicPartition(topic, 0);
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            List<String> read = new ArrayList<>();
+            long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+            while (consumer.position(partition) < end && System.nanoTime() < deadline) {
+                for (var record : consumer.poll(Duration.ofMillis(200))) {
+                    read.add(record.offset() + " " + record.key() + " " + record.value());
+                }
+            }
+            return read;
+        }
+    }
+
     // What the scenarios are made of.
 
     private interface Action {
@@ -424,6 +516,14 @@ public final class Scenarios {
         } catch (Exception | AssertionError error) {
             System.out.println("FAIL " + name + " " + error.toString().replace('\n', ' '));
         }
+    }
+
+    /** Like same, with the first difference alone. */
+    private static void sameList(List<String> expected, List<String> found) {
+        for (int i = 0; i < Math.min(expected.size(), found.size()); i++) {
+            same(expected.get(i), found.get(i));
+        }
+        same(expected.size(), found.size());
     }
 
     private static void ask(String what) {

@@ -170,19 +170,116 @@ log_dirs() {
 dump_log() {
   topics --create --topic dump-log --config segment.bytes=1048576 > /dev/null
   seq -f '%0200g' 15000 | producer --topic dump-log || fail "produce failed"
-  local dir=$LOG_DIR/dump-log-0 logs files
-  logs=("$dir"/*.log)
-  ((${#logs[@]} > 1)) || fail "expected several segments in $dir"
-  # The newest segment is still being written: its indexes may not be on the disk yet.
-  files=$(find "$dir" -name '*.log' -o -name '*.snapshot')
-  files+=" $(find "$dir" -name '*index' ! -name "$(basename "${logs[-1]}" .log)*")"
-  tool org.apache.kafka.tools.DumpLogSegments --deep-iteration --print-data-log \
-    --files "$(echo $files | tr ' ' ,)" > "$work/dump" 2>&1 || fail "$(tail -n 3 "$work/dump")"
+  restarted
+  dump dump-log
+  no_gaps
   same 15000 "$(grep -c '^| offset: .* payload: 00000' "$work/dump")"
-  # The tool calls the first offset of any segment but the first "-1 is followed by ...".
-  grep -i -E 'mismatch|corrupt|invalid bytes|exception|is followed by' "$work/dump" \
-    | grep -v '^ *-1 is followed by' > "$work/faults" && fail "$(head -n 3 "$work/faults")"
   grep -q 'producerId: ' "$work/dump" || fail "no producer state in the snapshot"
+}
+
+# So that the files of all segments but the newest, which is open again, are on the disk.
+restarted() {
+  echo restart
+  read -r answer
+  same "done" "$answer"
+}
+
+# What Kafka's reader says of all files of a topic's partition, in $work/dump; it may find no fault.
+dump() {
+  local dir=$LOG_DIR/$1-0 logs indexes
+  logs=("$dir"/*.log)
+  newest=$(basename "${logs[-1]}" .log)
+  ((${#logs[@]} > 1)) || fail "expected several segments in $dir"
+  indexes=$(find "$dir" -name '*index' ! -name "$newest*")
+  dump_files "$indexes" --index-sanity-check
+  same "$(grep -c -v txnindex <<< "$indexes")" \
+    "$(grep -c -E 'passed sanity check|is empty' "$work/dump")"
+  dump_files "$indexes" --verify-index-only
+  dump_files "$indexes $(find "$dir" -name '*.log' -o -name '*.snapshot')" \
+    --deep-iteration --print-data-log
+}
+
+dump_files() {
+  tool org.apache.kafka.tools.DumpLogSegments --files "$(echo $1 | tr ' ' ,)" "${@:2}" \
+    > "$work/dump" 2>&1 || fail "$(tail -n 3 "$work/dump")"
+  grep -i -E 'mismatch|corrupt|invalid bytes|exception|not found' "$work/dump" > "$work/faults" \
+    && fail "$(head -n 3 "$work/faults")"
+}
+
+# The tool calls the first offset of any segment but the first "-1 is followed by ...".
+no_gaps() {
+  grep 'is followed by' "$work/dump" | grep -v '^ *-1 is followed by' > "$work/faults" \
+    && fail "$(head -n 3 "$work/faults")"
+}
+
+# Transactions that the harness writes into a topic; $work/written has the fate, offset, key and
+# value of each record.
+written() {
+  echo "k:v0" | producer --topic "$2" --reader-property parse.key=true \
+    --reader-property key.separator=: || fail "produce failed"
+  echo "$1 $2"
+  echo "committed 0 k v0" > "$work/written"
+  while read -r line && [ "$line" != "done" ]; do echo "$line"; done >> "$work/written"
+}
+
+# The records in a dump: offset, key, value.
+dumped() {
+  sed -n 's/^| offset: \([0-9]*\) .* key: \([^ ]*\) payload: \(.*\)$/\1 \2 \3/p' "$work/dump"
+}
+
+dump_transactions() {
+  local topic=dump-transactions of_aborted
+  topics --create --topic "$topic" > /dev/null
+  written transactions "$topic"
+  dump "$topic"
+  no_gaps
+  same "$(cut -d ' ' -f 2- "$work/written")" "$(dumped | sort -n)"
+  grep -q 'endTxnMarker: COMMIT' "$work/dump" || fail "no committed transaction"
+  grep -q 'currentTxnFirstOffset: OptionalLong\[' "$work/dump" || fail "no open transaction"
+  # Each end of an aborted transaction is in the index of its segment.
+  of_aborted=$(sed -n 's/^| offset: \([0-9]*\) .* endTxnMarker: ABORT .*/\1/p' "$work/dump" \
+    | awk -v newest="$newest" '$1 < newest + 0' | sort -n)
+  (($(wc -l <<< "$of_aborted") > 10)) || fail "too few aborted transactions: $of_aborted"
+  same "$of_aborted" \
+    "$(sed -n 's/^version: 0 .* lastOffset: \([0-9]*\) lastStable.*/\1/p' "$work/dump" | sort -n)"
+}
+
+# Of each key the newest committed record stays; of what was aborted, what is not compacted yet.
+dump_compacted() {
+  local topic=dump-compacted aborted
+  topics --create --topic "$topic" --config cleanup.policy=compact > /dev/null
+  written compacted "$topic"
+  dump "$topic"
+  dumped | sort > "$work/records"
+  same '' "$(cut -d ' ' -f 2- "$work/written" | sort | comm -13 - "$work/records")"
+  awk '$1 == "committed" { newest[$3] = $2 " " $3 " " $4 } END { for (k in newest) print newest[k] }' \
+    "$work/written" | sort > "$work/newest"
+  same '' "$(comm -23 "$work/newest" "$work/records")"
+  aborted=$(grep ^aborted "$work/written" | cut -d ' ' -f 2- | sort | comm -12 - "$work/records" | wc -l)
+  ((aborted * 4 < $(grep -c ^aborted "$work/written"))) || fail "$aborted aborted records are left"
+}
+
+# What group_admin committed: by its consumer, and by a reset.
+dump_offsets() {
+  local group='"data":{"group":"group-admin"'
+  dump_files "$(echo "$LOG_DIR"/__consumer_offsets-0/*.log)" --deep-iteration --offsets-decoder
+  same '"offset":20 "offset":5 <DELETE>' "$(grep "\"type\":\"1\",$group" "$work/dump" \
+    | grep -o -E '"offset":[0-9]+|<DELETE>' | tr '\n' ' ' | sed 's/ $//')"
+  same '"protocolType":"consumer" <DELETE>' "$(grep "\"type\":\"2\",$group" "$work/dump" \
+    | grep -o -E '"protocolType":"consumer"|<DELETE>' | uniq | tr '\n' ' ' | sed 's/ $//')"
+}
+
+# Batches that the broker encoded anew, because the topic asks for another codec than the producer
+# chose; recompressed.txt has what Apache Kafka stores. Sizes are each encoder's own.
+recompressed() {
+  local logs here
+  here=$(dirname "$0")
+  tool "$here/Recompressed.java" > "$work/out" 2>&1 || fail "$(tail -n 3 "$work/out")"
+  logs=$(echo "$LOG_DIR"/recompressed-*-0/00000000000000000000.log)
+  dump_files "$logs" --deep-iteration --print-data-log
+  sed -E "s|^Dumping .*/(recompressed-.*-0)/.*|\\1|; s/(producerId|position|size|crc): [0-9]+ ?//g" \
+    "$work/dump" > "$work/recompressed"
+  same "$(cat "$here/recompressed.txt")" "$(cat "$work/recompressed")"
 }
 
 # A group of the console consumer: listed, described, its offsets reset, deleted.
@@ -330,5 +427,9 @@ scenario group-admin group_admin
 echo "n/a group-pattern the tools that tell what they are assigned take no pattern"
 scenario restart interrupted restart
 scenario kill interrupted kill
+scenario dump-transactions dump_transactions
+scenario dump-compacted dump_compacted
+scenario dump-offsets dump_offsets
+scenario recompressed recompressed
 scenario elect-leaders elect_leaders
 scenario streams-reset streams_reset

@@ -1,10 +1,22 @@
-//! What tools and applications do that no client library has: lists of scenarios beside
+//! What tools, applications and one library do that the others do not: lists of scenarios beside
 //! [`SCENARIOS`](super::SCENARIOS).
 
 use super::Scenario;
 
+/// Readers of what Ottla's log wrote, for while no client can write a transaction.
+pub const JAVA: [Scenario; 2] = [
+    (
+        "transactions",
+        "committed, aborted and open: read_committed gets the first, read_uncommitted all",
+    ),
+    (
+        "transactions-compacted",
+        "of a compacted topic, each key's newest committed record, and nothing aborted",
+    ),
+];
+
 /// Apache Kafka's command-line tools.
-pub const TOOLS: [Scenario; 2] = [
+pub const TOOLS: [Scenario; 6] = [
     (
         "elect-leaders",
         "preferred and unclean: the tool is told that no election is needed",
@@ -12,6 +24,22 @@ pub const TOOLS: [Scenario; 2] = [
     (
         "streams-reset",
         "a Streams application's offsets go back to the beginning, its internal topics are deleted",
+    ),
+    (
+        "dump-transactions",
+        "Kafka's reader of log files finds every transaction as it was written, and no fault",
+    ),
+    (
+        "dump-compacted",
+        "likewise after a compaction; all indexes are sound",
+    ),
+    (
+        "dump-offsets",
+        "Kafka's decoder of group offsets reads what a group committed",
+    ),
+    (
+        "recompressed",
+        "each codec into each compression.type: stored as Apache Kafka stores it",
     ),
 ];
 

@@ -25,9 +25,18 @@ pub struct Client {
 
 /// All clients, in the order of the report.
 pub const CLIENTS: [Client; 18] = [
-    new("java-4.4.0", "Java kafka-clients 4.4.0", java),
-    new("java-4.3.1", "Java kafka-clients 4.3.1", java),
-    new("java-3.9.1", "Java kafka-clients 3.9.1", java),
+    Client {
+        own: &applications::JAVA,
+        ..new("java-4.4.0", "Java kafka-clients 4.4.0", java)
+    },
+    Client {
+        own: &applications::JAVA,
+        ..new("java-4.3.1", "Java kafka-clients 4.3.1", java)
+    },
+    Client {
+        own: &applications::JAVA,
+        ..new("java-3.9.1", "Java kafka-clients 3.9.1", java)
+    },
     Client {
         own: &applications::TOOLS,
         ..new(
@@ -208,7 +217,7 @@ fn rust(client: &Client) -> Result<Command, Error> {
 }
 
 /// A JVM that starts fast: one compiler tier, the small collector.
-fn jvm(class_path: &OsStr) -> Command {
+pub(crate) fn jvm(class_path: &OsStr) -> Command {
     let mut command = Command::new("java");
     command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"]);
     command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");

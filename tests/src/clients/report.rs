@@ -22,8 +22,9 @@ after the broker was stopped in a rebalance: no commit is lost or goes back.
 const OWN: &str = "\
 ## Beside the list
 
-What tools and applications do that no library has. A broker that stops under an application comes
-back on the same data; the application goes on by itself.
+What tools and applications do that no library has, and Java's reading of transactions, which
+Ottla's log writes for it. A broker that stops under an application comes back on the same data; the
+application goes on by itself.
 ";
 
 /// The page for the outcomes of all clients.

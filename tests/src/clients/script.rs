@@ -9,6 +9,10 @@
 //! n/a SCENARIO REASON                 the client has no such feature
 //! restart | kill                      interrupt the broker; answered with a line `done` on the
 //!                                     runner's standard input once it is back
+//! transactions | compacted TOPIC      write transactions into partition 0 of a topic that has a
+//!                                     record, and compact it where that is said, the broker
+//!                                     stopped meanwhile; answered with a line `FATE OFFSET KEY
+//!                                     VALUE` for each record ([`transactions`]), and `done`
 //! acked PARTITION OFFSET VALUE        for the ledger of the scenario that is running
 //! read PARTITION OFFSET VALUE
 //! ```
@@ -20,6 +24,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    path::Path,
     process::{Child, ChildStdin, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
@@ -31,7 +36,11 @@ use super::{
     groups::{self, Start},
     ledger::Ledger,
 };
-use crate::{Error, broker::Broker};
+use crate::{
+    Error,
+    broker::{Broker, Kind},
+    transactions::{self, Told},
+};
 
 /// No runner needs nearly as long; past it the runner hangs.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -99,6 +108,7 @@ pub fn run(
         stdin: child.stdin.take(),
         broker,
         ledger: Ledger::default(),
+        is_foreign: false,
         reported: Vec::new(),
         outcome: Outcome::default(),
     };
@@ -118,6 +128,8 @@ struct Session<'a> {
     stdin: Option<ChildStdin>,
     broker: &'a mut Broker,
     ledger: Ledger,
+    /// The scenario asked for something that can be done to our own broker's data alone.
+    is_foreign: bool,
     reported: Vec<(String, Verdict)>,
     outcome: Outcome,
 }
@@ -150,6 +162,7 @@ impl Session<'_> {
             }
             "restart" => self.interrupt(Broker::restart),
             "kill" => self.interrupt(Broker::kill),
+            "transactions" | "compacted" => self.write(rest, word == "compacted"),
             "acked" | "read" => self.record(word == "acked", rest, line),
             _ => self.outcome.remarks.push(line.to_owned()),
         }
@@ -159,6 +172,9 @@ impl Session<'_> {
         let ledger = std::mem::take(&mut self.ledger);
         let interrupts = matches!(name, "restart" | "kill");
         let verdict = match verdict {
+            _ if std::mem::take(&mut self.is_foreign) => {
+                Verdict::NotAvailable("the data are written by Ottla's log".to_owned())
+            }
             Verdict::Ok if interrupts || ledger.is_used() => {
                 ledger.check().map_or_else(Verdict::Fail, |()| Verdict::Ok)
             }
@@ -175,6 +191,22 @@ impl Session<'_> {
         // When the runner has gone meanwhile, its missing reports tell.
         if let Some(stdin) = &mut self.stdin {
             let _ = stdin.write_all(b"done\n");
+        }
+    }
+
+    fn write(&mut self, topic: &str, compact: bool) {
+        self.is_foreign = self.broker.kind() == Kind::Kafka;
+        let mut answer = String::new();
+        if !self.is_foreign {
+            let work = |data: &Path| transactions::write(data, topic, compact);
+            match self.broker.while_stopped(work) {
+                Ok(told) => answer.extend(told.iter().map(Told::line)),
+                Err(error) => self.outcome.remarks.push(error.to_string()),
+            }
+        }
+        answer.push_str("done\n");
+        if let Some(stdin) = &mut self.stdin {
+            let _ = stdin.write_all(answer.as_bytes());
         }
     }
 
