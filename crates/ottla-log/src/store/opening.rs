@@ -201,9 +201,11 @@ impl Opening<'_> {
     /// Makes everything durable that is there, in one go, unless each log can as well be synced by
     /// itself, before or after it is opened. Answers whether it did.
     fn sync_together(&self, known: &mut BTreeMap<LogId, Known>) -> Result<bool, StorageError> {
-        let alone = known.values().filter(|known| known.journaled.is_none());
-        let is_left = self.options.flush == FlushMode::Sync && alone.count() < TOGETHER_MIN;
-        if is_left || self.data.is_new() || !self.sync_all()? {
+        // Without a journal to come, what it has is synced at once.
+        let waits =
+            |known: &&Known| self.options.flush == FlushMode::Sync && known.journaled.is_some();
+        let alone = known.values().filter(|known| !waits(known)).count();
+        if alone < TOGETHER_MIN || self.data.is_new() || !self.sync_all()? {
             return Ok(false);
         }
         for known in known.values_mut() {
