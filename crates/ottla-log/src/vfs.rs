@@ -169,6 +169,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`File::len`].
+    #[track_caller]
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }

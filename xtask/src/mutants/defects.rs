@@ -402,7 +402,7 @@ pub const DEFECTS: &[Defect] = &[
     defect!("groups-answer-before-durable", "what a group answered survives a power cut",
         BROKER::"handlers::tests::groups::recovery::a_power_cut_takes_nothing_that_was_answered",
         "ottla-broker/src/groups/shard.rs":
-        "        self.shard.durable(until, &self.session).await?;\n" => "        let _ = until;\n"),
+        "        self.shard.durable(decided.until, &self.session).await?;\n" => ""),
     defect!("groups-tell-what-is-not-durable", "so does what it only told of",
         COORDINATOR::"group::simulation::groups_hold_whatever_happens",
         "ottla-coordinator/src/group/state.rs":
