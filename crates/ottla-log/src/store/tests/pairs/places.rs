@@ -128,7 +128,6 @@ const UNREACHED: &[(&str, &str, &str)] = &[
     ),
     ("store/replay/apply.rs", "vfs.create_dir(dir)", NAMES),
     ("store/replay/apply.rs", "OpenMode::Create)", NAMES),
-    ("store/replay/apply.rs", "file.set_len(0)", NAMES),
     ("store/replay/apply.rs", "metadata.encode()", NAMES),
     ("store/replay/apply.rs", "vfs.stat(&path)", NAMES),
     ("store/replay/apply.rs", ".sync_data()", MANY),
