@@ -8,7 +8,7 @@ use crate::cli::client::{Client, ClientError};
 
 /// How long to wait before the first and, at most, before a later try.
 const WAIT_MIN: Duration = Duration::from_millis(100);
-const WAIT_MAX: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Connects `client` to `address` again after `lost`, which is told once; until `stopped`.
 pub(super) fn reconnect(
