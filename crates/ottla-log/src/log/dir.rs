@@ -281,6 +281,28 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_of_an_interrupted_attempt() {
+        let vfs = crate::vfs::MemVfs::new();
+        let (dir, topic_id) = (Path::new("/d"), TopicId::from_bytes([1; 16]));
+        vfs.create_dir(dir).unwrap();
+        for name in ["x.tmp", METADATA] {
+            let file = vfs.open(&dir.join(name), OpenMode::Create).unwrap();
+            let bytes = [b'?'; 4000];
+            file.write_all_at(&mut [IoSlice::new(&bytes)], 0).unwrap();
+        }
+        write_complete(&vfs, &dir.join("x"), b"short").unwrap();
+        create(&vfs, dir, topic_id).unwrap();
+        let read = |name: &str| {
+            let file = vfs.open(&dir.join(name), OpenMode::Read).unwrap();
+            let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        assert_eq!(read("x"), b"short");
+        assert_eq!(read(METADATA), PartitionMetadata { topic_id }.encode());
+    }
+
+    #[test]
     fn leaves_strangers_alone() {
         let names = [
             "notes.txt",
