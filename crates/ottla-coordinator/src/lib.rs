@@ -7,4 +7,6 @@
 //! arguments, and the broker carries the decisions out. Requests and responses are plain structs
 //! without versions: what a version means is a field.
 
+#[doc(hidden)]
+pub mod fuzz;
 pub mod group;

@@ -4,7 +4,6 @@
 //! recorded; until then a crash takes it back, and nobody has been given anything in it. After a
 //! load, [`Live::of`] makes it anew from the last recorded generation.
 
-#[cfg(test)]
 mod check;
 mod deadline;
 mod expire;

@@ -257,10 +257,10 @@ impl GroupShard {
     }
 }
 
-#[cfg(test)]
+/// For tests: the interleavings here, and `fuzz`.
 impl GroupShard {
     /// Checks what must be true between any two inputs.
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         for (id, soft) in &self.soft.groups {
             let hard = self.hard.group(id);
             soft.live
@@ -279,20 +279,23 @@ impl GroupShard {
         self.hard.check();
     }
 
-    /// Whether the group has this member.
-    pub(super) fn has(&self, key: &MemberKey) -> bool {
-        let live = self.live(&key.group);
-        live.is_some_and(|live| live.members().contains_key(&key.member))
-    }
-
     /// Whether nothing is going on.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.soft.groups.is_empty()
     }
 
     /// Checks that the records have made the same of both.
-    pub(super) fn assert_same_hard(&self, other: &Self) {
+    pub(crate) fn assert_same_hard(&self, other: &Self) {
         assert_eq!(self.hard, other.hard);
+    }
+}
+
+#[cfg(test)]
+impl GroupShard {
+    /// Whether the group has this member.
+    pub(super) fn has(&self, key: &MemberKey) -> bool {
+        let live = self.live(&key.group);
+        live.is_some_and(|live| live.members().contains_key(&key.member))
     }
 }
 

@@ -149,8 +149,7 @@ impl Hard {
         self.groups.get(id).map_or(self.end, |group| group.changed)
     }
 
-    /// Checks what is counted.
-    #[cfg(test)]
+    /// Checks what is counted. For tests.
     pub(super) fn check(&self) {
         let groups = self.groups.iter();
         let groups = groups.map(|(id, group)| room::GROUP_BYTES + id.len() + group.count());
@@ -219,7 +218,6 @@ impl HardGroup {
     }
 
     /// What all of it takes, counted anew.
-    #[cfg(test)]
     fn count(&self) -> usize {
         let topics = self.offsets.iter().map(|(topic, partitions)| {
             let offsets = partitions.values().map(room::of_committed);

@@ -11,6 +11,9 @@ use super::{FirstJoins, Live, Phase, Turn};
 use crate::group::record::{GroupMetadata, MemberMetadata};
 use crate::group::response::{GroupResponse, JoinedGroup};
 
+/// How long a group waits at least for static members, none of which is there.
+const ABSENT_WAIT_MIN: Duration = Duration::from_secs(1);
+
 impl Live {
     /// Begins a rebalance, or ends the one that runs if this was all it waited for.
     pub(super) fn prepare_or_complete(&mut self, turn: &mut Turn<'_>) {
@@ -96,8 +99,10 @@ impl Live {
         self.set_join_until(turn, None);
         self.remove_late(turn);
         if !self.members.is_empty() && !self.elect_joined_leader() {
-            // Only static members, none of which is here: their sessions end or they come back.
-            self.set_join_until(turn, Some(self.rebalance_timeout()));
+            // Only static members, none of which is here: their sessions end or they come back. Who
+            // gives them no time shall not have this looked at all the time.
+            let wait = self.rebalance_timeout().max(ABSENT_WAIT_MIN);
+            self.set_join_until(turn, Some(wait));
             return;
         }
         // -1 means "no generation" to clients: the number must not become negative.

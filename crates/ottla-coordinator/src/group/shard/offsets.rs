@@ -267,7 +267,8 @@ fn record(
             metadata: partition.metadata.clone(),
             committed_at: now.wall,
             expires_at,
-            topic_id: topic.topic_id,
+            // What is written down with a time has no place for the topic's id, as with Kafka.
+            topic_id: topic.topic_id.filter(|_| expires_at.is_none()),
         }),
     }
 }
