@@ -93,6 +93,13 @@ impl Drop for BrokerProcess {
     }
 }
 
+/// What this process has in memory, in bytes.
+#[must_use]
+pub fn own_resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    field(&status, "VmRSS:") * 1024
+}
+
 /// The release binary, beside this program.
 fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap_or_default();

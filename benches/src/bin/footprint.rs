@@ -4,10 +4,10 @@
 
 use std::net::TcpStream;
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{io, thread};
 
 use ottla_benches::conditions;
-use ottla_benches::process::BrokerProcess;
+use ottla_benches::process::{BrokerProcess, own_resident_bytes};
 use ottla_benches::stats::{line, mib};
 
 /// How long a broker is left alone before it is measured.
@@ -64,19 +64,6 @@ fn in_process() -> io::Result<u64> {
     let after = own_resident_bytes();
     drop(brokers);
     Ok(after.saturating_sub(before))
-}
-
-fn own_resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .next()
-        .and_then(|n| n.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
 }
 
 fn mibs(bytes: u64) -> String {
