@@ -179,6 +179,13 @@ impl Store {
         self.inner.found()
     }
 
+    /// Whose the directory of log `id` is, as that says itself; `None` where it does not, or is not
+    /// there. What was noted ([`FoundLog::topic_id`]) may be older, where Apache Kafka ran since.
+    #[must_use]
+    pub fn topic_id_on_disk(&self, id: &LogId) -> Option<TopicId> {
+        self.inner.topic_id_on_disk(id).ok().flatten()
+    }
+
     /// Deletes the log `id`: it is gone at once, for good once this returns. Its directory is
     /// renamed, and removed by [`Store::maintain`].
     ///
@@ -470,7 +477,11 @@ impl Inner {
             };
         }
         let found = self.found.lock().get(id).cloned();
-        let may_wait = found.as_ref().is_some_and(|f| f.known.journaled.is_some());
+        // What is another topic's is set aside, and nobody would sync it any more.
+        let is_its = |noted| options.topic_id.is_none_or(|asked| noted == Some(asked));
+        let may_wait = found
+            .as_ref()
+            .is_some_and(|f| f.known.journaled.is_some() && is_its(f.known.has_data));
         let sync = |may_wait| {
             let synced = self.rounds.sync_before_open(id, may_wait);
             synced.map_err(|cause| storage(id, StorageError::Offline(cause)))

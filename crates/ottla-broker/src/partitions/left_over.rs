@@ -15,8 +15,14 @@ use crate::metadata::METADATA_TOPIC;
 /// Clears them away. What cannot be is told; the store tries again to delete it.
 pub(crate) fn clear(store: &Store, image: &Image, removed: &BTreeSet<TopicId>) {
     let found = store.found().into_iter();
-    let nobodys =
-        found.filter(|log| log.id.topic().as_str() != METADATA_TOPIC && !has_topic(image, log));
+    let is_nobodys =
+        |log: &FoundLog| log.id.topic().as_str() != METADATA_TOPIC && !has_topic(image, log);
+    // What was noted may be older than the directory: Kafka may have run since.
+    let nobodys = found.filter(&is_nobodys).map(|mut log| {
+        log.topic_id = store.topic_id_on_disk(&log.id).or(log.topic_id);
+        log
+    });
+    let nobodys = nobodys.filter(is_nobodys);
     let is_removed = |log: &FoundLog| log.topic_id.is_some_and(|id| removed.contains(&id));
     let (deleted, strays): (Vec<_>, Vec<_>) = nobodys.partition(is_removed);
     let ids = |logs: Vec<FoundLog>| -> Vec<LogId> { logs.into_iter().map(|log| log.id).collect() };

@@ -73,6 +73,7 @@ impl Inner {
     /// Does what is owed, as far as that can be done now; answers whether anything is left.
     pub(super) fn delete_owed(&self) -> Result<bool, StorageError> {
         let ids: Vec<LogId> = self.owed.lock().keys().cloned().collect();
+        let mut done = Ok(());
         for id in &ids {
             let slot = self.slot(id);
             // Who holds it opens the log, or has just deleted it.
@@ -80,10 +81,12 @@ impl Inner {
                 continue;
             };
             if self.owed.lock().contains_key(id) {
-                self.delete_held(&mut [(id, &mut *core)])?;
+                // One that cannot be deleted stands in no other's way.
+                let deleted = self.delete_held(&mut [(id, &mut *core)]);
+                done = done.and(deleted);
             }
         }
-        Ok(!self.owed.lock().is_empty())
+        done.map(|()| !self.owed.lock().is_empty())
     }
 
     /// Sets the directories of logs aside that are not open and belong to no topic: they are kept,
@@ -112,7 +115,12 @@ impl Inner {
             self.dirs.kafka.sync()?;
         }
         let log = [(id.clone(), topic_id)];
-        self.rounds.delete(&log).map_err(unwrap)?;
+        if let Err(cause) = self.rounds.delete(&log) {
+            // Nothing has the name any more: what is owed is the note, and removes no file.
+            self.owed.lock().insert(id.clone(), Some(topic_id));
+            self.rounds.deleted_some();
+            return Err(unwrap(cause));
+        }
         self.rounds.forget(&log);
         self.found.lock().remove(id);
         Ok(())

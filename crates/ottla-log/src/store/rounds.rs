@@ -203,9 +203,10 @@ impl Rounds {
     ) {
         let mut state = self.state.lock();
         let (id, topic_id) = (target.id().clone(), target.topic_id());
-        let before = state.logs.get(&id).map(|log| log.topic_id);
-        if before.is_some_and(|before| before != topic_id && before != TopicId::ZERO) {
-            // Another topic's directory was set aside.
+        let is_other = |log: &LogState| log.topic_id != topic_id && log.topic_id != TopicId::ZERO;
+        let before = state.logs.get(&id);
+        if before.is_some_and(|log| log.retired || is_other(log)) {
+            // That directory was set aside, or its log was deleted.
             let dirty = state.logs.remove(&id).map_or(0, |log| log.dirty);
             state.dirty = state.dirty.saturating_sub(dirty);
             state.has_data.remove(&id);

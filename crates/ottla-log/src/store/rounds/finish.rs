@@ -42,8 +42,8 @@ impl Rounds {
             state.logs.values().any(unfinished)
         };
         if self.marker.is_there() {
-            // Nothing was changed since the last clean stop.
-            return Ok(true);
+            // Nothing was changed since the last clean stop, unless that could not be begun.
+            return Ok(may_be_clean && !is_unfinished);
         }
         self.checkpoint()?;
         if is_unfinished || !may_be_clean || !self.void_journal()? {

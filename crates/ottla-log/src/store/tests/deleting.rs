@@ -135,6 +135,51 @@ fn a_log_that_is_being_opened_is_deleted_afterwards() {
     assert!(store.close().clean);
 }
 
+/// A store with a log of each name, stopped cleanly and open again.
+fn stopped(names: &[&str], options: StoreOptions) -> (MemVfs, FaultVfs, Store) {
+    let (mem, vfs, store) = faulty(options.clone());
+    for name in names {
+        let log = store.log(*name, log_options(Some(topic(1)))).unwrap();
+        append(&log, "old").unwrap();
+    }
+    assert!(store.close().clean);
+    drop(store);
+    let store = Store::open_in(world(vfs.clone()), DIR, options).unwrap();
+    (mem, vfs, store.store)
+}
+
+#[test]
+fn a_name_is_free_after_setting_aside_failed_at_its_note() {
+    let (_mem, vfs, store) = stopped(&["t"], os());
+    vfs.inject(Rule::new(Fault::Io).on(Operation::Rename).at("*/has-data*"));
+    store.set_aside(&[id("t")]).unwrap_err();
+    vfs.heal();
+    let again = store.log("t", log_options(Some(topic(1)))).unwrap();
+    append(&again, "new").unwrap();
+    assert_eq!(texts(&again), ["new"]);
+    assert!(store.close().clean);
+}
+
+#[test]
+fn one_deletion_that_fails_holds_up_no_other() {
+    let (mem, vfs, store) = stopped(&["t", "u"], small());
+    vfs.inject(Rule::new(Fault::Io).on(Operation::Rename));
+    store.delete(&id("t")).unwrap_err();
+    store.delete(&id("u")).unwrap_err();
+    vfs.heal();
+    vfs.inject(Rule::new(Fault::Io).on(Operation::Rename).at("*/t-0*"));
+    store.maintain(Timestamp::new(0));
+    assert_eq!(dirs(&mem), ["t-0"]);
+}
+
+#[test]
+fn no_stop_is_clean_while_a_deletion_could_not_begin() {
+    let (_mem, vfs, store) = stopped(&["t"], small());
+    vfs.inject(Rule::new(Fault::Io).on(Operation::RemoveFile));
+    store.delete(&id("t")).unwrap_err();
+    assert!(!store.close().clean);
+}
+
 #[test]
 fn what_is_set_aside_is_kept_and_forgotten() {
     for clean in [true, false] {
