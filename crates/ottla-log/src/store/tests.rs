@@ -8,6 +8,7 @@ mod history;
 mod journal;
 pub(super) mod kit;
 mod pairs;
+mod rot;
 mod rounds;
 mod scrub;
 mod seals;
