@@ -13,6 +13,7 @@ mod core;
 mod cut;
 pub(crate) mod dir;
 mod ends;
+mod epochs;
 mod errors;
 mod findings;
 mod handle;

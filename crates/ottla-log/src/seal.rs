@@ -15,9 +15,9 @@ pub(crate) const CHUNK: u64 = 1 << 20;
 const SIZE_MAX: u64 = i32::MAX as u64;
 
 const MAGIC: &[u8; 8] = b"OTTLASEA";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Where the checksums of the chunks begin.
-const HEAD: usize = 72;
+const HEAD: usize = 80;
 
 /// The largest file of a seal.
 pub(crate) const SEAL_BYTES_MAX: usize = HEAD + 4 * SIZE_MAX.div_ceil(CHUNK) as usize;
@@ -53,6 +53,8 @@ pub(crate) struct Seal {
     /// The index files of a segment of exactly that size.
     pub(crate) index: FileSum,
     pub(crate) time_index: FileSum,
+    /// The transaction index likewise; of no bytes where there is none.
+    pub(crate) txn_index: FileSum,
     /// The checksum of each chunk; the last one may be of less.
     pub(crate) chunks: Vec<u32>,
 }
@@ -69,7 +71,7 @@ impl Seal {
         out.extend_from_slice(&self.base.get().to_be_bytes());
         out.extend_from_slice(&self.size.to_be_bytes());
         out.extend_from_slice(&self.next.get().to_be_bytes());
-        for sum in [self.index, self.time_index] {
+        for sum in [self.index, self.time_index, self.txn_index] {
             out.extend_from_slice(&sum.len.to_be_bytes());
             out.extend_from_slice(&sum.crc.to_be_bytes());
         }
@@ -96,7 +98,7 @@ impl Seal {
             return Err("it does not match its checksum");
         }
         if u16::from_be_bytes(fields.take()) != VERSION || fields.take() != [0; 2] {
-            return Err("its version is not 1");
+            return Err("its version is not 2");
         }
         let mut seal = Self {
             topic_id: TopicId::from_bytes(fields.take()),
@@ -105,6 +107,7 @@ impl Seal {
             next: Offset::new(i64::from_be_bytes(fields.take())),
             index: fields.sum(),
             time_index: fields.sum(),
+            txn_index: fields.sum(),
             chunks: Vec::new(),
         };
         if seal.size > SIZE_MAX || seal.size.div_ceil(CHUNK) * 4 != chunks.len() as u64 {
@@ -206,6 +209,7 @@ mod tests {
             next: Offset::new(99),
             index: FileSum::of(b"123456789"),
             time_index: FileSum::of(b""),
+            txn_index: FileSum::of(b"a"),
             chunks: vec![0x0102_0304, 0xa0b0_c0d0],
         }
     }
@@ -215,14 +219,15 @@ mod tests {
     fn has_the_bytes_of_the_format() {
         let mut golden = Vec::new();
         golden.extend_from_slice(b"OTTLASEA");
-        golden.extend_from_slice(&[0x5a, 0x71, 0x94, 0xd9]);
-        golden.extend_from_slice(&[0, 1, 0, 0]);
+        golden.extend_from_slice(&[0x84, 0xe9, 0x29, 0x5a]);
+        golden.extend_from_slice(&[0, 2, 0, 0]);
         golden.extend_from_slice(b"0123456789abcdef");
         golden.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 42]);
         golden.extend_from_slice(&[0, 0, 0, 0, 0, 0x10, 0, 7]);
         golden.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 99]);
         golden.extend_from_slice(&[0, 0, 0, 9, 0xcb, 0xf4, 0x39, 0x26]);
         golden.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend_from_slice(&[0, 0, 0, 1, 0xe8, 0xb7, 0xbe, 0x43]);
         golden.extend_from_slice(&[1, 2, 3, 4, 0xa0, 0xb0, 0xc0, 0xd0]);
         assert_eq!(seal().encode(), golden);
         assert_eq!(Seal::decode(&golden), Ok(seal()));

@@ -85,6 +85,8 @@ struct State {
     seal: SealState,
     /// Of the index files that were written, or found to be right.
     index_sums: Option<(FileSum, FileSum)>,
+    /// The sum of the transaction index as it was written.
+    aborted_sum: Option<FileSum>,
 }
 
 /// Where a segment comes from, and what is known of it at the start.
@@ -159,6 +161,7 @@ impl Segment {
                 noted: 0,
                 seal: SealState::Unknown,
                 index_sums: None,
+                aborted_sum: None,
             }),
         })
     }

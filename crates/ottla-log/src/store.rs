@@ -19,6 +19,7 @@ mod has_data;
 mod journal;
 mod maintaining;
 mod names;
+mod offsets;
 mod opening;
 mod options;
 mod replay;

@@ -64,8 +64,10 @@ fn of_producer(error: &ProducerError) -> ErrorCode {
 pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-        ReadError::Corrupt { .. } | ReadError::Storage(_) => ErrorCode::KafkaStorageError,
-        ReadError::Batch { .. } => ErrorCode::CorruptMessage,
+        // As Kafka: a consumer tells its program where, which may seek behind it. With a storage
+        // error it would ask again for ever.
+        ReadError::Corrupt { .. } | ReadError::Batch { .. } => ErrorCode::CorruptMessage,
+        ReadError::Storage(_) => ErrorCode::KafkaStorageError,
         ReadError::Closed(_) => ErrorCode::NotLeaderOrFollower,
         ReadError::Deleted(_) => ErrorCode::UnknownTopicOrPartition,
         other => unforeseen("a read", other),
@@ -113,7 +115,25 @@ fn unforeseen(doing: &str, error: &dyn std::error::Error) -> ErrorCode {
 mod tests {
     use std::sync::Arc;
 
+    use ottla_log::Offset;
+
     use super::*;
+
+    #[test]
+    fn a_corrupt_range_is_the_programs_business_and_a_failed_disk_is_not() {
+        let corrupt = ReadError::Corrupt {
+            asked: Offset::new(3),
+            cause: StorageError::Corrupt {
+                path: "t-0".into(),
+                position: 7,
+                why: "it is none".to_owned(),
+            },
+            next: None,
+        };
+        assert_eq!(of_read(&corrupt), ErrorCode::CorruptMessage);
+        let closed = ReadError::Storage(StorageError::Closed);
+        assert_eq!(of_read(&closed), ErrorCode::KafkaStorageError);
+    }
 
     #[test]
     fn a_full_disk_is_told_and_what_was_told_is_not() {

@@ -194,7 +194,8 @@ impl SealedTxnIndex {
         AbortedTransaction::decode(bytes).ok()
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// The file's bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.file.as_ref().map_or(&[], |file| file.bytes())
     }
 }

@@ -14,6 +14,7 @@ use super::recover::{Recovered, Recovery};
 use super::replay::Replay;
 use super::seam::{Journaled, Known, LogRecovery, LogShared};
 use crate::checkpoint::{self, PartitionMetadata};
+use crate::inspect::Finding;
 use crate::segment::{Extent, Origin, Segment, Wait, Walk};
 use crate::{InvalidTopicName, LogId, Offset, StorageError, TopicId};
 
@@ -138,6 +139,14 @@ impl LogCore {
         recovered: Recovered,
     ) -> Arc<Self> {
         let durable = recovered.end;
+        let epochs_differ = recovered.replay.epochs_differ;
+        if epochs_differ {
+            shared.findings.note(Finding {
+                path: dir.join(dir::EPOCHS),
+                position: None,
+                what: "it is not what the batches say; it is made anew".to_owned(),
+            });
+        }
         let ends = Ends {
             start: recovered.start,
             end: recovered.end,
@@ -155,7 +164,7 @@ impl LogCore {
                 segments: recovered.segments,
                 removed: Vec::new(),
                 epochs: recovered.replay.epochs,
-                epochs_dirty: !known.clean,
+                epochs_dirty: !known.clean || epochs_differ,
                 producers: recovered.replay.producers,
                 corrupt: recovered.corrupt,
                 has_dir: true,
@@ -402,6 +411,10 @@ impl Opening<'_> {
                 Err(error) => return Err(error.clone()),
             }
             segment.replace_aborted(found);
+            // It speaks of the file from before, and is made again.
+            if segment.unsealed() {
+                dir::remove_if_there(&*self.shared.vfs, &segment.seal_path())?;
+            }
         }
         Ok(())
     }
@@ -475,6 +488,7 @@ impl Opening<'_> {
             return Ok(None);
         }
         let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, end);
+        replay.check_epochs(&segments, self.known.log_start)?;
         replay.catch_up(&segments, end)?;
         Ok(Some(Recovered {
             segments,

@@ -76,6 +76,7 @@ impl Recovery<'_> {
         self.progress.expect(total);
         let from = bases.get(unchecked).copied().unwrap_or(first);
         let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, from);
+        replay.check_epochs(&segments, self.known.log_start)?;
         replay.catch_up(&segments, from)?;
 
         let mut corrupt = None;
@@ -118,6 +119,7 @@ impl Recovery<'_> {
             // All from where it began was cut: what comes there next must be taken in.
             let snapshots = &listing.snapshots;
             replay = Replay::load(self.shared, self.dir, snapshots, first.min(end), end);
+            replay.check_epochs(&segments, self.known.log_start)?;
             replay.catch_up(&segments, end)?;
         }
         self.report.corrupt = corrupt.as_ref().map(ToString::to_string);

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dir;
 use super::seam::LogShared;
+use super::{dir, epochs};
 use crate::batch::{BatchError, BatchHeader};
 use crate::checkpoint;
 use crate::derived::Derived;
@@ -21,6 +22,8 @@ use crate::{Limits, Offset, StorageError};
 #[derive(Debug)]
 pub(super) struct Replay {
     pub(super) epochs: LeaderEpochCache,
+    /// There is a file of other epochs.
+    pub(super) epochs_differ: bool,
     /// Batches below it are in `epochs` already.
     epochs_from: Offset,
     pub(super) producers: ProducerState,
@@ -40,8 +43,10 @@ impl Replay {
     ) -> Self {
         let limits = shared.limits.clone();
         let read = |path: &Path, max| checkpoint::read(&*shared.vfs, path, max).ok().flatten();
-        let epochs = read(&log_dir.join(dir::EPOCHS), limits.checkpoint_bytes_max)
-            .and_then(|bytes| LeaderEpochCache::load(&bytes, upto, &limits).ok());
+        let file = read(&log_dir.join(dir::EPOCHS), limits.checkpoint_bytes_max);
+        let epochs = file
+            .as_ref()
+            .and_then(|bytes| LeaderEpochCache::load(bytes, upto, &limits).ok());
         // Of a snapshot below the start, the batches that follow it are gone: a producer that it
         // tells of may have written more since, and would be refused. One that is not known may
         // go on.
@@ -54,6 +59,7 @@ impl Replay {
                 ProducerState::load(&bytes, *offset, &limits).ok()
             });
         Self {
+            epochs_differ: file.is_some() && epochs.is_none(),
             epochs_from: if epochs.is_some() { upto } else { start },
             epochs: epochs.unwrap_or_default(),
             producers: producers.unwrap_or_else(|| ProducerState::new(start, &limits)),
@@ -71,6 +77,7 @@ impl Replay {
     ) -> Option<Self> {
         Some(Self {
             epochs: LeaderEpochCache::load(epochs, end, limits).ok()?,
+            epochs_differ: false,
             epochs_from: end,
             producers: ProducerState::load(producers, end, limits).ok()?,
             limits: limits.clone(),
@@ -90,10 +97,29 @@ impl Replay {
         Ok(ended.and_then(EndedTransaction::to_aborted))
     }
 
+    /// Drops the epochs that the file told of where the batches of `segments` tell of others: the
+    /// file has no checksum, and a full device may have kept it from being written.
+    pub(super) fn check_epochs(
+        &mut self,
+        segments: &[Arc<Segment>],
+        log_start: Offset,
+    ) -> Result<(), StorageError> {
+        let Some(first) = segments.first().map(|first| first.base()) else {
+            return Ok(());
+        };
+        if self.epochs_from <= first || epochs::are_borne_out(&self.epochs, segments, log_start)? {
+            return Ok(());
+        }
+        self.epochs = LeaderEpochCache::default();
+        self.epochs_from = first;
+        self.epochs_differ = true;
+        Ok(())
+    }
+
     /// Takes in the batches of `segments` below `upto` that the files did not tell of.
     pub(super) fn catch_up(
         &mut self,
-        segments: &[std::sync::Arc<Segment>],
+        segments: &[Arc<Segment>],
         upto: Offset,
     ) -> Result<(), StorageError> {
         let from = self.epochs_from.min(self.producers.end());

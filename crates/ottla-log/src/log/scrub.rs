@@ -222,7 +222,7 @@ fn scrub_sealed(
         return Ok(());
     };
     if place.chunk >= seal.chunks.len() {
-        done.bytes += segment.recheck_indexes();
+        done.bytes += segment.recheck_indexes() + segment.recheck_aborted();
         place.pass(segment);
         return Ok(());
     }

@@ -117,9 +117,11 @@ impl Sealing {
         Ok(if until < size { Step::More } else { Step::Done })
     }
 
-    /// The seal of what was read; `None` where the index files are not known to be right.
+    /// The seal of what was read; `None` where the index files are not known to be right. Of the
+    /// transaction index only the shape is: it stays as it is from now on.
     fn finish(self, log_dir: &Path, vfs: &dyn Vfs) -> Option<Seal> {
         let (index, time_index) = self.segment.index_sums()?;
+        let txn_index = self.segment.aborted_sum()?;
         Some(Seal {
             topic_id: topic_of(vfs, log_dir)?,
             base: self.segment.base(),
@@ -127,6 +129,7 @@ impl Sealing {
             next: self.next,
             index,
             time_index,
+            txn_index,
             chunks: self.sums.finish(),
         })
     }

@@ -5,12 +5,15 @@
 //! memory: who was about to read it reads what was right at that time.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Segment;
 use crate::index::{AbortedTransaction, SealedTxnIndex, TxnIndex};
+use crate::inspect::Finding;
 use crate::log::{Way, dir};
+use crate::seal::FileSum;
 use crate::vfs::OpenMode;
 use crate::{Offset, StorageError};
 
@@ -122,19 +125,68 @@ impl Segment {
             Ok(file) => {
                 let path = self.path_of(dir::TXN_INDEX);
                 let mapping = file.map().map_err(|e| StorageError::io("map", &path, e))?;
+                let is_sealed = self.is_aborted_as_sealed(mapping.bytes());
                 let opened = SealedTxnIndex::open(self.base, self.extent().next, mapping);
-                opened.map_err(|e| {
-                    let error = StorageError::Corrupt {
-                        path,
-                        position: 0,
-                        why: format!("{e}; it is made anew with a restart"),
-                    };
-                    self.state.lock().aborted = Aborted::Unknown(error.clone());
-                    error
-                })?
+                let opened = opened.map_err(|e| e.to_string());
+                let opened = opened.and_then(|index| match is_sealed {
+                    true => Ok(index),
+                    false => Err("it does not match its seal".to_owned()),
+                });
+                opened.map_err(|why| self.aborted_are_bad(path, &why))?
             }
         });
         Ok(self.keep(|files| Arc::clone(files.txn_index.get_or_insert(index))))
+    }
+
+    /// Whether the file's bytes are what the seal says, if it says something of them.
+    fn is_aborted_as_sealed(&self, bytes: &[u8]) -> bool {
+        self.load_seal();
+        let state = self.state.lock();
+        let sealed = state.seal.seal();
+        // Of a segment that has grown since it speaks no more.
+        let sealed = sealed.filter(|seal| seal.size == state.extent.size);
+        sealed.is_none_or(|seal| seal.txn_index == FileSum::of(bytes))
+    }
+
+    fn aborted_are_bad(&self, path: PathBuf, why: &str) -> StorageError {
+        let what = format!("{why}; it is made anew with a restart");
+        self.shared.findings.note(Finding {
+            path: path.clone(),
+            position: None,
+            what: what.clone(),
+        });
+        let error = StorageError::Corrupt {
+            path,
+            position: 0,
+            why: what,
+        };
+        self.state.lock().aborted = Aborted::Unknown(error.clone());
+        error
+    }
+
+    /// The sum of the file; `None` where they are not in it, or it is not right.
+    pub(crate) fn aborted_sum(&self) -> Option<FileSum> {
+        {
+            let state = self.state.lock();
+            match &state.aborted {
+                Aborted::Memory { .. } | Aborted::Unknown(_) => return None,
+                Aborted::File if state.aborted_sum.is_some() => return state.aborted_sum,
+                Aborted::File => {}
+            }
+        }
+        // It was found so.
+        let index = self.sealed_aborted().ok()?;
+        Some(FileSum::of(index.bytes()))
+    }
+
+    /// Reads the file again, where they are in it. Answers how many bytes it has.
+    pub(crate) fn recheck_aborted(&self) -> u64 {
+        if !matches!(self.state.lock().aborted, Aborted::File) {
+            return 0;
+        }
+        self.files.lock().txn_index = None;
+        let index = self.sealed_aborted();
+        index.map_or(0, |index| index.bytes().len() as u64)
     }
 
     /// Gets them into memory, so that more can be added. The file stays for who is about to read
@@ -167,6 +219,9 @@ impl Segment {
         let mut state = self.state.lock();
         if !self.is_active() {
             state.aborted = Aborted::File;
+            // Of what was written: the file may get its name later.
+            let bytes = bytes.as_deref().unwrap_or_default();
+            state.aborted_sum = Some(FileSum::of(bytes));
         } else if let Aborted::Memory { has_file, .. } = &mut state.aborted {
             // An append got in between; what was written is behind already.
             *has_file = bytes.is_some();

@@ -43,12 +43,17 @@ pub(super) struct Sealed {
 }
 
 impl SealState {
+    /// The seal, if it counts.
+    pub(super) fn seal(&self) -> Option<&Seal> {
+        match self {
+            Self::Present(sealed) => Some(&sealed.seal),
+            Self::Unknown | Self::Absent | Self::Void => None,
+        }
+    }
+
     /// How many bytes the seal speaks for.
     pub(super) fn size(&self) -> u64 {
-        match self {
-            Self::Present(sealed) => sealed.seal.size,
-            Self::Unknown | Self::Absent | Self::Void => 0,
-        }
+        self.seal().map_or(0, |seal| seal.size)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/kafka/   an Apache Kafka log.dir, nothing in it that Kafka would refuse
-//! DIR/ottla/   format, lock, journal-0, journal-1, has-data, cut/
+//! DIR/ottla/   format, lock, journal-0, journal-1, has-data, offsets, cut/
 //! ```
 //!
 //! `format` is written last: without it the directory was never used, and what an interrupted
@@ -212,7 +212,7 @@ impl At<'_> {
         // A newer format may do everything else differently: nothing else is touched before.
         let format = self.format(&own.join(FORMAT))?;
         let lock = self.lock(&own.join(LOCK))?;
-        let meta = self.meta(&kafka.join(META), format.directory_id)?;
+        let meta = self.meta(&kafka.join(META), &format)?;
         Ok(DataDir {
             kafka,
             own,
@@ -237,13 +237,19 @@ impl At<'_> {
         })
     }
 
-    fn meta(&self, path: &Path, directory_id: TopicId) -> Result<MetaProperties, OpenError> {
+    fn meta(&self, path: &Path, format: &FormatFile) -> Result<MetaProperties, OpenError> {
+        let directory_id = format.directory_id;
         let bytes = self.read(path)?;
         let meta = MetaProperties::decode(&bytes)
             .map_err(|e| damaged(path, format!("is damaged: {e}")))?;
         if meta.directory_id != Some(directory_id) {
             let why =
                 format!("is not of this data directory, whose directory.id is {directory_id}");
+            return Err(damaged(path, why));
+        }
+        let noted = format.cluster_id.as_ref();
+        if let Some(noted) = noted.filter(|noted| **noted != meta.cluster_id) {
+            let why = format!("is not of this data directory, whose cluster.id is {noted:?}");
             return Err(damaged(path, why));
         }
         if meta.node_id != self.options.node_id {
@@ -340,6 +346,7 @@ impl At<'_> {
         let format = FormatFile {
             directory_id: random_id(entropy),
             key: Key::new(key),
+            cluster_id: Some(cluster_id.clone()),
         };
         let meta = MetaProperties {
             cluster_id: cluster_id.clone(),

@@ -72,6 +72,11 @@ impl Dir {
         })
     }
 
+    /// Removes the file `name` in it, if it is there; for good after [`Dir::sync`].
+    pub(super) fn remove(&self, name: &str) -> Result<(), StorageError> {
+        dir::remove_if_there(&*self.vfs, &self.path.join(name))
+    }
+
     /// Replaces the file `name` in it by `bytes`; a crash leaves the old one or the new one, and
     /// the new one for sure only after [`Dir::sync`].
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {

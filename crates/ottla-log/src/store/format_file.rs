@@ -13,12 +13,14 @@ use super::text;
 pub(crate) const VERSION: u32 = 1;
 
 /// What the file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FormatFile {
     /// The directory's id, the same as in `meta.properties`.
     pub(super) directory_id: TopicId,
     /// The journal's key.
     pub(super) key: Key,
+    /// The cluster that the directory belongs to, as in `meta.properties`, which has no checksum.
+    pub(super) cluster_id: Option<String>,
 }
 
 /// Why the file cannot be used.
@@ -41,6 +43,10 @@ impl FormatFile {
             let _ = write!(out, "{byte:02x}");
         }
         out.push('\n');
+        if let Some(cluster_id) = &self.cluster_id {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "cluster.id={cluster_id}");
+        }
         text::seal(out)
     }
 
@@ -60,8 +66,13 @@ impl FormatFile {
         }
         let directory_id = field("directory.id=").and_then(TopicId::from_base64);
         let key = field("key=").and_then(hex);
+        let cluster_id = field("cluster.id=").map(str::to_owned);
         match (directory_id, key) {
-            (Some(directory_id), Some(key)) => Ok(Self { directory_id, key }),
+            (Some(directory_id), Some(key)) => Ok(Self {
+                directory_id,
+                key,
+                cluster_id,
+            }),
             _ => Err(Unusable::Damaged("a line is missing")),
         }
     }
@@ -79,14 +90,16 @@ fn hex(digits: &str) -> Option<Key> {
 mod tests {
     use super::*;
 
-    const FILE: FormatFile = FormatFile {
-        directory_id: TopicId::from_bytes([3; 16]),
-        key: Key::new([0xab; 16]),
-    };
-
     #[test]
     fn reads_back() {
-        assert_eq!(FormatFile::decode(&FILE.encode()), Ok(FILE));
+        for cluster_id in [None, Some("home".to_owned())] {
+            let file = FormatFile {
+                directory_id: TopicId::from_bytes([3; 16]),
+                key: Key::new([0xab; 16]),
+                cluster_id,
+            };
+            assert_eq!(FormatFile::decode(&file.encode()), Ok(file));
+        }
     }
 
     #[test]

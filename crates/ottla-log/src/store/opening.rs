@@ -17,10 +17,14 @@ use super::error::OpenError;
 use super::has_data::{self, HasData};
 use super::journal::{AREA_BYTES_FIRST, Journal, Refused, Scan, ScanError};
 use super::names::{self, DirKind};
+use super::offsets::{self, LogOffsets, OFFSETS, Offsets};
 use super::options::{StoreOptions, World};
 use super::replay::{Replay, ReplayedLog, replay};
 use super::report::RecoveryReport;
-use super::rounds::{CLEANED, HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start};
+use super::rounds::{
+    CLEANED, HAS_DATA, LOG_STARTS, MARKER, RECOVERY_POINTS, Rounds, Start, for_kafka,
+    write_for_kafka,
+};
 use super::seals;
 use super::stopped::{self, STOPPED};
 
@@ -125,8 +129,11 @@ impl Opening<'_> {
             .map_err(|e| StorageError::io("look for the clean marker in", kafka, e))?
             .is_some();
         self.report.clean = clean;
+        let dirs = Dirs::new(vfs, kafka, &self.data.own);
+        let is_foreign = seals::was_changed(&**vfs, kafka, &self.data.own)?;
+        let offsets = self.read_own_offsets(&dirs, is_foreign)?;
         let mut has_data = self.read_has_data()?;
-        let mut known = self.read_known(clean)?;
+        let mut known = self.read_known(clean, offsets.offsets.clone())?;
         let scan = self.scan(clean)?;
         let replayed = replay(Replay {
             vfs,
@@ -147,8 +154,12 @@ impl Opening<'_> {
             let id = LogId::from_dir_name(name);
             id.is_some_and(|id| listing.logs.binary_search(&id).is_ok())
         };
-        seals::sort_out(&**vfs, kafka, &self.data.own, is_there)?;
-        let dirs = Dirs::new(vfs, kafka, &self.data.own);
+        seals::sort_out(&**vfs, &self.data.own, is_foreign, is_there)?;
+        if is_foreign {
+            // From here on nothing speaks for anything.
+            seals::forget_rest(&**vfs, &self.data.own)?;
+            dirs.own.sync()?;
+        }
         let mut journal = self.journal(&dirs, &scan);
         let sync_cost = self.time_syncs(&mut journal)?;
         let start = Start {
@@ -157,6 +168,7 @@ impl Opening<'_> {
             journal,
             logs: logs(&known, &has_data, &replayed, synced),
             has_data,
+            offsets,
             replayed,
             synced,
             clean,
@@ -250,20 +262,78 @@ impl Opening<'_> {
         Ok(self.read(&path, decode)?.unwrap_or_default())
     }
 
-    fn read_known(&mut self, clean: bool) -> Result<BTreeMap<LogId, Known>, StorageError> {
-        let mut known = BTreeMap::<LogId, Known>::new();
-        for (id, offset) in self.read_offsets(RECOVERY_POINTS)? {
-            known.entry(id).or_default().recovery_point = offset;
+    /// What our own file says of all logs. Of no meaning where somebody else ran since, and away
+    /// then before anything changes.
+    fn read_own_offsets(
+        &mut self,
+        dirs: &Dirs,
+        is_foreign: bool,
+    ) -> Result<offsets::Found, StorageError> {
+        let vfs = &*self.world.vfs;
+        if is_foreign {
+            offsets::void(vfs, &dirs.own)?;
+            return Ok(offsets::Found::default());
         }
-        for (id, offset) in self.read_offsets(LOG_STARTS)? {
-            known.entry(id).or_default().log_start = offset;
+        let bytes_max = self.options.limits.checkpoint_bytes_max;
+        let mut found = offsets::read(vfs, &self.data.own, bytes_max)?;
+        // After a crash one half may be torn, and the files for Kafka may be older.
+        if let Some(why) = found
+            .damage
+            .filter(|_| self.report.clean || found.offsets.is_none())
+        {
+            let path = self.data.own.join(OFFSETS);
+            self.report.unreadable.push(format!("{path:?}: {why}"));
         }
-        for (id, offset) in self.read_offsets(CLEANED)? {
-            known.entry(id).or_default().cleaned = offset;
+        if let Some(offsets) = found.offsets.clone().filter(|_| self.report.clean) {
+            self.compare_kafkas(dirs, &offsets)?;
+            if found.damage.is_some() {
+                if_there_is_space(found.file.write(vfs, dirs, &offsets))?;
+            }
         }
-        for known in known.values_mut() {
-            known.clean = clean;
+        Ok(found)
+    }
+
+    /// Has Kafka's checkpoint files say what they said at the clean stop: who starts next may be
+    /// Kafka.
+    fn compare_kafkas(&mut self, dirs: &Dirs, offsets: &Offsets) -> Result<(), StorageError> {
+        let bytes_max = self.options.limits.checkpoint_bytes_max;
+        let mut is_right = true;
+        for (name, expected) in for_kafka(offsets) {
+            let path = self.data.kafka.join(name);
+            let found = match checkpoint::read(&*self.world.vfs, &path, bytes_max) {
+                Err(StorageError::Corrupt { .. }) => Some(Vec::new()),
+                found => found?,
+            };
+            if found != expected {
+                is_right = false;
+                let why = "it is not what the last stop left; it is made anew";
+                self.report.unreadable.push(format!("{path:?}: {why}"));
+            }
         }
+        match is_right {
+            true => Ok(()),
+            false => if_there_is_space(write_for_kafka(&dirs.kafka, offsets)),
+        }
+    }
+
+    fn read_known(
+        &mut self,
+        clean: bool,
+        own: Option<Offsets>,
+    ) -> Result<BTreeMap<LogId, Known>, StorageError> {
+        let offsets = match own {
+            Some(own) => own,
+            None => self.read_kafkas()?,
+        };
+        let known = |of: LogOffsets| Known {
+            clean,
+            recovery_point: of.recovery_point,
+            log_start: of.log_start,
+            cleaned: of.cleaned,
+            ..Known::default()
+        };
+        let offsets = offsets.into_iter();
+        let mut known: BTreeMap<_, _> = offsets.map(|(id, of)| (id, known(of))).collect();
         if clean {
             self.read_left(&mut known)?;
         }
@@ -285,6 +355,21 @@ impl Opening<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What Kafka's files say of all logs.
+    fn read_kafkas(&mut self) -> Result<Offsets, StorageError> {
+        let mut offsets = Offsets::new();
+        for (id, offset) in self.read_offsets(RECOVERY_POINTS)? {
+            offsets.entry(id).or_default().recovery_point = offset;
+        }
+        for (id, offset) in self.read_offsets(LOG_STARTS)? {
+            offsets.entry(id).or_default().log_start = offset;
+        }
+        for (id, offset) in self.read_offsets(CLEANED)? {
+            offsets.entry(id).or_default().cleaned = offset;
+        }
+        Ok(offsets)
     }
 
     fn read_offsets(&mut self, name: &str) -> Result<BTreeMap<LogId, Offset>, StorageError> {
@@ -314,6 +399,14 @@ impl Opening<'_> {
                 Ok(None)
             }
         }
+    }
+}
+
+/// What could not be repaired is repaired another time.
+fn if_there_is_space(repaired: Result<(), StorageError>) -> Result<(), StorageError> {
+    match repaired {
+        Err(StorageError::NoSpace { .. }) => Ok(()),
+        repaired => repaired,
     }
 }
 

@@ -33,6 +33,7 @@ use crate::{LogId, Offset, StorageError, TopicId};
 use super::dirs::Dirs;
 use super::has_data::HasData;
 use super::journal::{Entry, Journal, What};
+use super::offsets;
 use super::options::StoreOptions;
 use super::replay::ReplayedLog;
 
@@ -40,7 +41,9 @@ use files::CheckpointFiles;
 use marker::Marker;
 use state::{Item, LogState, State};
 
-pub(super) use files::{CLEANED, HAS_DATA, LOG_STARTS, RECOVERY_POINTS};
+pub(super) use files::{
+    CLEANED, HAS_DATA, LOG_STARTS, RECOVERY_POINTS, for_kafka, write_for_kafka,
+};
 pub(super) use marker::MARKER;
 
 /// Why maintenance is due, one bit each.
@@ -88,6 +91,8 @@ pub(super) struct Start {
     pub(super) dirs: Arc<Dirs>,
     pub(super) journal: Journal,
     pub(super) has_data: HasData,
+    /// The file of offsets as it was found.
+    pub(super) offsets: offsets::Found,
     /// The logs that are there, with what is known of each.
     pub(super) logs: Vec<(LogId, TopicId, Known)>,
     /// What recovery wrote into logs' files.
@@ -112,6 +117,10 @@ impl Rounds {
             log.recovery_point = known.recovery_point;
             log.durable_end = known.durable_end;
             log.log_start = known.log_start;
+            // A half that differs may not be on the disk yet.
+            if start.offsets.damage.is_none() {
+                log.start_noted = known.log_start;
+            }
             log.cleaned = known.cleaned;
             state.logs.insert(id, log);
         }
@@ -129,7 +138,7 @@ impl Rounds {
         state.dirty = state.logs.values().map(|log| log.dirty).sum();
         Self {
             marker: Marker::new(Arc::clone(&start.dirs), start.clean),
-            files: Mutex::default(),
+            files: Mutex::new(CheckpointFiles::new(start.offsets)),
             vfs: start.vfs,
             dirs: start.dirs,
             dirty_bytes_max: options.dirty_bytes_max,

@@ -1,9 +1,9 @@
-//! Whether the seals that are found speak for the files that are found.
+//! Whether the seals that are found, and the offsets, speak for the files that are found.
 //!
 //! Apache Kafka may have run on `DIR/kafka` since the last stop. It knows nothing of seals, and may
 //! have cut or compacted segments. A clean stop leaves a note beside its mark; the first change
 //! takes both away. So a mark of Kafka's, or a note without a mark, tells that somebody else
-//! changed the files, and no seal counts.
+//! changed the files, and neither seals nor our own offsets count.
 
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -27,15 +27,14 @@ const MARKER_BYTES_MAX: usize = 4096;
 /// of logs that `is_there` does not know.
 pub(super) fn sort_out(
     vfs: &dyn Vfs,
-    kafka: &Path,
     own: &Path,
+    is_foreign: bool,
     is_there: impl Fn(&str) -> bool,
 ) -> Result<(), StorageError> {
     let seals = own.join(SEALS);
     if !exists(vfs, &seals)? {
         return Ok(());
     }
-    let is_foreign = was_changed(vfs, kafka, own)?;
     let entries = vfs.list(&seals);
     let entries = entries.map_err(|e| StorageError::io("list", &seals, e))?;
     for entry in entries.into_iter().filter(|entry| entry.is_dir) {
@@ -43,15 +42,11 @@ pub(super) fn sort_out(
             remove_all(vfs, &seals.join(&entry.name), is_foreign)?;
         }
     }
-    if is_foreign {
-        // From here on nothing speaks for anything.
-        forget_rest(vfs, own)?;
-    }
     Ok(())
 }
 
 /// Whether somebody else may have changed the files since the last stop.
-fn was_changed(vfs: &dyn Vfs, kafka: &Path, own: &Path) -> Result<bool, StorageError> {
+pub(super) fn was_changed(vfs: &dyn Vfs, kafka: &Path, own: &Path) -> Result<bool, StorageError> {
     let mark = checkpoint::read(vfs, &kafka.join(MARKER), MARKER_BYTES_MAX)?;
     Ok(match mark {
         Some(mark) => CleanShutdown::decode(&mark) != Some(CleanShutdown::OURS),
@@ -79,8 +74,7 @@ pub(super) fn remove_all(vfs: &dyn Vfs, dir: &Path, is_durable: bool) -> Result<
     Ok(())
 }
 
-/// Notes that the files are at rest. Not synced: where a power cut takes it, seals count that are
-/// right unless Kafka ran and crashed.
+/// Notes that the files are at rest. The caller syncs the directory before the mark is left.
 pub(super) fn note_rest(vfs: &dyn Vfs, own: &Path) -> Result<(), StorageError> {
     let path = own.join(AT_REST);
     let file = vfs.open(&path, OpenMode::Create);
@@ -88,7 +82,8 @@ pub(super) fn note_rest(vfs: &dyn Vfs, own: &Path) -> Result<(), StorageError> {
         .map_err(|e| StorageError::io("make", &path, e))
 }
 
-/// Takes the note away. Not synced: where a power cut brings it back, seals are made anew.
+/// Takes the note away. The caller syncs the directory before anything changes: where a power cut
+/// brings the note back, Kafka's files count again, which may say less.
 pub(super) fn forget_rest(vfs: &dyn Vfs, own: &Path) -> Result<(), StorageError> {
     dir::remove_if_there(vfs, &own.join(AT_REST))
 }

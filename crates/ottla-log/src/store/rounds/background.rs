@@ -202,6 +202,8 @@ impl Rounds {
     }
 
     fn checkpoint_if_due(&self, now: Timestamp) -> Option<Timestamp> {
+        // The first time at once: what is there can be changed on a full device.
+        let is_made = self.files.lock().is_made();
         let due = {
             let mut state = self.state.lock();
             if !state.changed {
@@ -209,7 +211,7 @@ impl Rounds {
             }
             let last = *state.checkpointed.get_or_insert(now);
             let due = later(last.min(now), self.checkpoint_interval_ms);
-            if due > now {
+            if due > now && is_made {
                 return Some(due);
             }
             state.checkpointed = Some(now);

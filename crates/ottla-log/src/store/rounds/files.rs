@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::checkpoint;
 use crate::log::{FlushTarget, SyncedFiles};
+use crate::vfs::Vfs;
 use crate::{LogId, Offset, StorageError};
 
-use super::super::dirs::Dirs;
-use super::super::has_data;
+use super::super::dirs::{Dir, Dirs};
+use super::super::has_data::{self, HasData};
+use super::super::offsets::{self, LogOffsets, Offsets, OffsetsFile};
 use super::super::replay::ReplayedFiles;
 use super::Rounds;
 use super::state::BeforeSync;
@@ -106,37 +108,36 @@ impl Rounds {
         }
     }
 
-    /// Writes the checkpoint files that would say something else than they do, durably.
+    /// Makes durable where each log starts, ends and is compacted up to, and which hold data, as
+    /// far as that changed.
     pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
+        match self.checkpoint_all() {
+            // Nobody reads Kafka's files before a clean stop.
+            Ok(()) | Err(Unwritten::OfKafka(StorageError::NoSpace { .. })) => Ok(()),
+            Err(Unwritten::Own(error) | Unwritten::OfKafka(error)) => Err(error),
+        }
+    }
+
+    /// As [`Rounds::checkpoint`], Kafka's files included.
+    pub(super) fn checkpoint_for_kafka(&self) -> Result<(), StorageError> {
+        let written = self.checkpoint_all();
+        written.map_err(|(Unwritten::Own(error) | Unwritten::OfKafka(error))| error)
+    }
+
+    fn checkpoint_all(&self) -> Result<(), Unwritten> {
         let mut files = self.files.lock();
-        let (recovery_points, log_starts, cleaned, has_data) = {
+        let (offsets, has_data) = {
             let mut state = self.state.lock();
             state.changed = false;
-            let (mut points, mut starts, mut cleaned) = (Vec::new(), Vec::new(), Vec::new());
-            for (id, log) in state.logs.iter().filter(|(_, log)| !log.retired) {
-                if log.recovery_point > Offset::ZERO || state.has_data.contains_key(id) {
-                    points.push((id.clone(), log.recovery_point));
-                }
-                if log.log_start > Offset::ZERO {
-                    starts.push((id.clone(), log.log_start));
-                }
-                if log.cleaned > Offset::ZERO {
-                    cleaned.push((id.clone(), log.cleaned));
-                }
-            }
-            (points, starts, cleaned, state.has_data.clone())
+            (state.offsets(), state.has_data.clone())
         };
-        let offsets = |of: &[(LogId, Offset)]| {
-            checkpoint::encode_offsets(of.iter().map(|(id, offset)| (id, *offset)))
-        };
-        let written = files.write(
-            &self.dirs,
-            &has_data::encode(&has_data),
-            [&offsets(&log_starts), &offsets(&recovery_points)],
-            (!cleaned.is_empty()).then(|| offsets(&cleaned)).as_deref(),
-        );
+        let written = files.write(&*self.vfs, &self.dirs, &offsets, &has_data);
+        let mut state = self.state.lock();
         if written.is_err() {
-            self.state.lock().changed = true;
+            state.changed = true;
+        }
+        if files.offsets == Some(print(&offsets::encode(0, &offsets))) {
+            state.started(&offsets);
         }
         written
     }
@@ -156,48 +157,110 @@ fn sync_both(
     Ok((files, new_dir))
 }
 
+/// Which of the files could not be written.
+#[derive(Debug)]
+enum Unwritten {
+    /// One that this program reads.
+    Own(StorageError),
+    /// One that Kafka reads.
+    OfKafka(StorageError),
+}
+
 /// The files that say, for all logs, what each log's own files cannot, as this process wrote them
 /// last: by length and checksum.
 #[derive(Debug, Default)]
 pub(super) struct CheckpointFiles {
+    own: OffsetsFile,
+    offsets: Option<Print>,
     has_data: Option<Print>,
-    offsets: [Option<Print>; 2],
-    cleaned: Option<Print>,
+    of_kafka: Option<Print>,
 }
 
 type Print = (usize, u32);
 
 impl CheckpointFiles {
+    /// The files as they were `found`.
+    pub(super) fn new(found: offsets::Found) -> Self {
+        Self {
+            own: found.file,
+            // What is right stays.
+            offsets: found
+                .offsets
+                .filter(|_| found.damage.is_none())
+                .map(|offsets| print(&offsets::encode(0, &offsets))),
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is a file that can be changed without more space.
+    pub(super) fn is_made(&self) -> bool {
+        self.own.has_place()
+    }
+
     /// Writes those that would say something else, durably.
     fn write(
         &mut self,
+        vfs: &dyn Vfs,
         dirs: &Dirs,
-        has_data: &[u8],
-        offsets: [&[u8]; 2],
-        cleaned: Option<&[u8]>,
-    ) -> Result<(), StorageError> {
-        let print = |bytes: &[u8]| Some((bytes.len(), crc32fast::hash(bytes)));
-        if self.has_data != print(has_data) {
-            dirs.own.replace(HAS_DATA, has_data)?;
-            dirs.own.sync()?;
-            self.has_data = print(has_data);
+        offsets: &Offsets,
+        has_data: &HasData,
+    ) -> Result<(), Unwritten> {
+        // First: this needs no space, and may make some.
+        let wanted = Some(print(&offsets::encode(0, offsets)));
+        if self.offsets != wanted {
+            self.offsets = None;
+            let written = self.own.write(vfs, dirs, offsets);
+            written.map_err(Unwritten::Own)?;
+            self.offsets = wanted;
         }
-        // What it says too little of is compacted once more.
-        if let Some(cleaned) = cleaned
-            && self.cleaned != print(cleaned)
-        {
-            dirs.kafka.replace(CLEANED, cleaned)?;
-            self.cleaned = print(cleaned);
+        let bytes = has_data::encode(has_data);
+        if self.has_data != Some(print(&bytes)) {
+            let written = dirs.own.replace(HAS_DATA, &bytes);
+            let written = written.and_then(|()| dirs.own.sync());
+            written.map_err(Unwritten::Own)?;
+            self.has_data = Some(print(&bytes));
         }
-        let prints = offsets.map(print);
-        if self.offsets == prints {
-            return Ok(());
+        if self.of_kafka != wanted {
+            self.of_kafka = None;
+            write_for_kafka(&dirs.kafka, offsets).map_err(Unwritten::OfKafka)?;
+            self.of_kafka = wanted;
         }
-        let [starts, points] = offsets;
-        dirs.kafka.replace(LOG_STARTS, starts)?;
-        dirs.kafka.replace(RECOVERY_POINTS, points)?;
-        dirs.kafka.sync()?;
-        self.offsets = prints;
         Ok(())
     }
+}
+
+fn print(bytes: &[u8]) -> Print {
+    (bytes.len(), crc32fast::hash(bytes))
+}
+
+/// Writes Kafka's checkpoint files, durably.
+pub(in super::super) fn write_for_kafka(
+    kafka: &Dir,
+    offsets: &Offsets,
+) -> Result<(), StorageError> {
+    for (name, bytes) in for_kafka(offsets) {
+        match bytes {
+            Some(bytes) => kafka.replace(name, &bytes)?,
+            None => kafka.remove(name)?,
+        }
+    }
+    kafka.sync()
+}
+
+/// Kafka's checkpoint files where they are to say the same as `offsets`; `None` for one that is
+/// not to be there.
+pub(in super::super) fn for_kafka(offsets: &Offsets) -> [(&'static str, Option<Vec<u8>>); 3] {
+    let encode = |of: fn(&LogOffsets) -> Offset, least: i64| {
+        let entries = offsets.iter().map(|(id, offsets)| (id, of(offsets)));
+        let entries: Vec<_> = entries
+            .filter(|(_, offset)| offset.get() >= least)
+            .collect();
+        checkpoint::encode_offsets(entries.iter().copied())
+    };
+    let any_cleaned = offsets.values().any(|of| of.cleaned > Offset::ZERO);
+    [
+        (CLEANED, any_cleaned.then(|| encode(|of| of.cleaned, 1))),
+        (LOG_STARTS, Some(encode(|of| of.log_start, 1))),
+        (RECOVERY_POINTS, Some(encode(|of| of.recovery_point, 0))),
+    ]
 }

@@ -6,6 +6,7 @@ use crate::log::Checkpoints;
 use crate::{LogId, StorageError};
 
 use super::super::journal::Refused;
+use super::super::seals;
 use super::super::stopped::{self, STOPPED, Stopped};
 use super::Rounds;
 use super::state::LogState;
@@ -45,14 +46,15 @@ impl Rounds {
             // Nothing was changed since the last clean stop, unless that could not be begun.
             return Ok(may_be_clean && !is_unfinished);
         }
-        self.checkpoint()?;
+        self.checkpoint_for_kafka()?;
         if is_unfinished || !may_be_clean || !self.void_journal()? {
             return Ok(false);
         }
         // Durable before the mark, which says that it may be believed.
+        seals::note_rest(&*self.vfs, self.dirs.own.path())?;
         self.dirs.own.replace(STOPPED, &stopped::encode(left))?;
         self.dirs.own.sync()?;
-        self.marker.leave(&*self.vfs)?;
+        self.marker.leave()?;
         Ok(true)
     }
 

@@ -57,7 +57,9 @@ impl Marker {
             _ => self.dirs.kafka.sync().map_err(Arc::new)?,
         }
         // In this order: a note without a mark voids the seals, a mark without a note does not.
-        seals::forget_rest(vfs, self.dirs.own.path()).map_err(Arc::new)?;
+        let forgotten = seals::forget_rest(vfs, self.dirs.own.path());
+        let forgotten = forgotten.and_then(|()| self.dirs.own.sync());
+        forgotten.map_err(Arc::new)?;
         self.is_gone.store(true, Ordering::Release);
         Ok(())
     }
@@ -67,9 +69,9 @@ impl Marker {
         !self.is_gone.load(Ordering::Acquire)
     }
 
-    /// Leaves the mark: everything is durable in the partitions' files and checkpoints.
-    pub(super) fn leave(&self, vfs: &dyn Vfs) -> Result<(), StorageError> {
-        seals::note_rest(vfs, self.dirs.own.path())?;
+    /// Leaves the mark: everything is durable in the partitions' files and checkpoints, and the
+    /// note of rest is.
+    pub(super) fn leave(&self) -> Result<(), StorageError> {
         let bytes = CleanShutdown::OURS.encode();
         self.dirs.kafka.replace(MARKER, &bytes)?;
         self.dirs.kafka.sync()

@@ -70,7 +70,8 @@ impl Rounds {
         Ok(())
     }
 
-    /// Whether neither the journal holds data of the log nor a checkpoint an end beyond `end`.
+    /// Whether the journal holds no data of the log, a checkpoint no end beyond `end`, and a start
+    /// would find where the log starts.
     fn is_settled(&self, id: &LogId, end: Offset) -> bool {
         let state = self.state.lock();
         let Some(log) = state.logs.get(id) else {
@@ -79,7 +80,8 @@ impl Rounds {
         let told = log.recovery_point.max(log.durable_end);
         let is_gathered = log.last_round > state.finished;
         let is_told = log.told.contains(&true);
-        !is_gathered && !is_told && log.offline.is_none() && told <= end
+        let is_noted = log.start_noted >= log.log_start;
+        !is_gathered && !is_told && is_noted && log.offline.is_none() && told <= end
     }
 
     /// Makes it durable that logs are deleted. Nobody touches their files once this returned `Ok`:

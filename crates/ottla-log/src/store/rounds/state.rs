@@ -12,6 +12,7 @@ use crate::{LogId, Offset, StorageError, Timestamp, TopicId};
 
 use super::super::has_data::HasData;
 use super::super::journal::{Entry, Placed, What};
+use super::super::offsets::{LogOffsets, Offsets};
 use super::super::replay::ReplayedFiles;
 
 /// The answer to whoever handed over a note.
@@ -96,6 +97,8 @@ pub(super) struct LogState {
     pub(super) durable_end: Offset,
     /// The first offset.
     pub(super) log_start: Offset,
+    /// The first offset that a start is sure to find.
+    pub(super) start_noted: Offset,
     /// Below this everything was compacted.
     pub(super) cleaned: Offset,
     /// Raised by each settling: an older sync says nothing about the recovery point any more.
@@ -128,6 +131,7 @@ impl LogState {
             recovery_point: Offset::ZERO,
             durable_end: Offset::ZERO,
             log_start: Offset::ZERO,
+            start_noted: Offset::ZERO,
             cleaned: Offset::ZERO,
             settled: 0,
             cut_to: None,
@@ -207,6 +211,10 @@ impl State {
                     range.created
                 }
                 What::Ended { created, .. } => created,
+                What::Started { log_start } => {
+                    log.start_noted = log.start_noted.max(log_start);
+                    false
+                }
                 _ => false,
             };
             if created {
@@ -214,6 +222,31 @@ impl State {
                 self.has_data.insert(entry.id.clone(), entry.topic_id);
             }
             self.changed = true;
+        }
+    }
+
+    /// What is to be checkpointed of each log.
+    pub(super) fn offsets(&self) -> Offsets {
+        let mut offsets = Offsets::new();
+        for (id, log) in self.logs.iter().filter(|(_, log)| !log.retired) {
+            let of = LogOffsets {
+                recovery_point: log.recovery_point,
+                log_start: log.log_start,
+                cleaned: log.cleaned,
+            };
+            if of != LogOffsets::default() || self.has_data.contains_key(id) {
+                offsets.insert(id.clone(), of);
+            }
+        }
+        offsets
+    }
+
+    /// Takes note that `offsets` are durable.
+    pub(super) fn started(&mut self, offsets: &Offsets) {
+        for (id, of) in offsets {
+            if let Some(log) = self.logs.get_mut(id) {
+                log.start_noted = log.start_noted.max(of.log_start);
+            }
         }
     }
 

@@ -1,10 +1,13 @@
 //! Budget, background work, and who is told what.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::kit::{DIR, append, id, log, log_options, open, record, small, texts, world, written};
-use crate::vfs::{Call, Fault, FaultVfs, MemVfs, Operation, Rule};
+use super::kit::{
+    DIR, append, id, log, log_options, maintain, open, record, small, texts, world, written,
+};
+use crate::vfs::{Call, Fault, FaultVfs, MemVfs, OpenMode, Operation, Rule, Vfs};
 use crate::{
     AppendError, AppendOptions, Log, LogObserver, MaintenanceAlarm, Offset, StorageError, Store,
     StoreOptions, Timestamp,
@@ -125,9 +128,10 @@ fn maintenance_is_asked_for_once_and_says_when_to_come_back() {
         1,
         "dirty for too long"
     );
-    // Checkpoints are due a minute after the first look, and then nothing is.
-    assert!(store.maintain(Timestamp::new(62_000)).next.is_none());
+    // Checkpoints are due at the first look and a minute after it, and then nothing is.
     assert_eq!(count(&vfs, Operation::Rename, "recovery-point"), 1);
+    assert!(store.maintain(Timestamp::new(62_000)).next.is_none());
+    assert_eq!(count(&vfs, Operation::Rename, "recovery-point"), 2);
     assert_eq!(store.maintain(Timestamp::new(200_000)).next, None);
 
     while rung() == 0 {
@@ -236,6 +240,86 @@ fn a_full_device_refuses_and_goes_on_when_there_is_space() {
     let image = mem.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
     let expected = ["one", "two", "three", "four"];
     assert_eq!(texts(&log(&open(&image), "a")), expected);
+}
+
+/// Where nobody can note a new log start, no file goes that is below it.
+#[test]
+fn a_full_device_gets_space_by_deleted_records_and_keeps_the_start() {
+    for options in [super::kit::os(), small()] {
+        let mem = MemVfs::new().with_space(400_000);
+        let vfs = FaultVfs::over(Arc::new(mem.clone()));
+        let store = Store::open_in(world(vfs.clone()), DIR, options.clone());
+        let store = store.unwrap().store;
+        let a = log(&store, "a");
+        while a
+            .append(&[record("x", 1000)], AppendOptions::default())
+            .is_ok()
+        {
+            maintain(&store);
+        }
+        // The last of the space.
+        let filler = vfs.open(Path::new("/filler"), OpenMode::CreateNew).unwrap();
+        let usable = mem.space(Path::new("/")).unwrap().usable;
+        filler.set_len(usable).unwrap();
+        let start = Offset::new(a.ends().end.get() / 2 + 1);
+        let first = Path::new("/data/kafka/a-0/00000000000000000000.log");
+        if options.flush == crate::FlushMode::Os {
+            // Where not even the note can be changed that is there.
+            let write = Rule::new(Fault::NoSpace).on(Operation::Write);
+            vfs.inject(write.at("*/offsets*"));
+            a.delete_records(start).unwrap();
+            (0..5).for_each(|_| _ = a.maintain(Timestamp::new(60_000)));
+            assert!(mem.stat(first).unwrap().is_some());
+            vfs.free_space();
+        }
+        a.delete_records(start).unwrap();
+        let _ = store.flush();
+        // The first time nothing may be noted yet.
+        let freed = (0..10).any(|_| {
+            let _ = a.maintain(Timestamp::new(60_000));
+            mem.stat(first).unwrap().is_none()
+        });
+        assert!(freed, "{:?}", options.flush);
+        let image = mem.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
+        let reopened = super::kit::open_with(&image, options);
+        assert_eq!(log(&reopened, "a").ends().start, start);
+        while a.maintain(Timestamp::new(120_000)).unwrap().more {}
+        append(&a, "there is room again").unwrap();
+    }
+}
+
+/// What a full device kept from being written is in the batches.
+#[test]
+fn leader_epochs_that_could_not_be_written_are_found_again() {
+    let (mem, vfs, store) = faulty(super::kit::os());
+    let a = log(&store, "a");
+    let put = |epoch| {
+        let options = crate::BatchOptions {
+            now: Timestamp::new(1000),
+            ..crate::BatchOptions::default()
+        };
+        let bytes = crate::build_batch(&[record("x", 1000)], &options).unwrap();
+        let batches = crate::ValidBatches::parse(bytes, &crate::Limits::default()).unwrap();
+        let epoch = crate::LeaderEpoch::new(epoch);
+        let context = crate::LeaderAppend::new(Timestamp::new(1000), epoch);
+        a.append_as_leader(batches, &context).unwrap();
+    };
+    let sync = |minute: i64| {
+        store.maintain(Timestamp::new(minute * 60_000));
+        store.maintain(Timestamp::new((minute + 9) * 60_000));
+    };
+    put(1);
+    sync(0);
+    vfs.inject(Rule::new(Fault::NoSpace).at("*/leader-epoch-checkpoint*"));
+    (0..12).for_each(|_| put(2));
+    sync(20);
+    let image = mem.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
+    let store = super::kit::open_with(&image, super::kit::os());
+    let a = log(&store, "a");
+    assert_eq!(a.ends().end, Offset::new(13), "all was synced");
+    let epochs = [0, 1, 12].map(|at| a.epoch_of(Offset::new(at)).map(crate::LeaderEpoch::get));
+    assert_eq!(epochs, [Some(1), Some(2), Some(2)]);
+    assert_eq!(store.findings().len(), 1);
 }
 
 #[test]
