@@ -317,10 +317,6 @@ pub const DEFECTS: &[Defect] = &[
         "ottla-log/src/log/compact/swap.rs":
         "        sync()?;\n        for source in sources {" =>
         "        for source in sources {"),
-    defect!("swap-from-the-first", "of several compacted files all are in place or none",
-        LOG::"log::compact::tests::survives_a_crash_at_each_step",
-        "ottla-log/src/log/compact/swap.rs": "for base in bases.iter().rev() {" =>
-        "for base in bases.iter() {"),
     defect!("compaction-fails-over-a-removal", "segments may leave a log while it is compacted",
         LOG::"log::compact::tests::segments_that_leave_meanwhile_are_no_error",
         "ottla-log/src/log/compact.rs": "Err(_) if job.is_overtaken(self) =>" =>

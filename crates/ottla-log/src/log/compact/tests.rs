@@ -694,7 +694,10 @@ fn an_end_behind_an_open_transaction_counts() {
 #[test]
 fn segments_that_leave_meanwhile_are_no_error() {
     for steps in 1..12 {
-        let kit = kit(compacted());
+        let kit = kit(LogConfig {
+            file_delete_delay: Duration::ZERO,
+            ..compacted()
+        });
         let log = kit.open(&Known::default());
         for _ in 0..4 {
             put(&log, &[("k", "v")], &BatchOptions::default());
