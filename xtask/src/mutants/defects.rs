@@ -60,7 +60,6 @@ impl Defect {
 
 const LOG: &str = "ottla-log";
 const PARTITION: &str = "ottla-partition";
-const COORDINATOR: &str = "ottla-coordinator";
 const BROKER: &str = "ottla-broker";
 
 /// One defect of one edit.
@@ -404,24 +403,9 @@ pub const DEFECTS: &[Defect] = &[
         "ottla-log/src/log/open.rs": "self.options.topic_id == Some(left.topic_id)" =>
         "self.options.topic_id.is_some()"),
     // Who opens the logs.
-    defect!("open-a-log-twice", "a log is opened once, however many ask",
-        BROKER::"partitions::openers::tests::a_log_is_opened_once_and_everybody_hears",
-        "ottla-broker/src/partitions/openers.rs":
-        "&& !std::mem::replace(&mut job.is_begun, true)\n            {" =>
-        "&& !std::mem::replace(&mut job.is_begun, false)\n            {"),
     defect!("open-in-any-order", "what a request waits for is opened first",
         BROKER::"partitions::openers::tests::what_a_request_waits_for_goes_first",
         "ottla-broker/src/partitions/openers.rs":
         "self.urgent.pop_front().or_else(|| self.rest.pop_front())?" =>
         "self.rest.pop_front().or_else(|| self.urgent.pop_front())?"),
-    // Groups.
-    defect!("groups-answer-before-durable", "what a group answered survives a power cut",
-        BROKER::"handlers::tests::groups::recovery::a_power_cut_takes_nothing_that_was_answered",
-        "ottla-broker/src/groups/shard.rs":
-        "        self.shard.durable(decided.until, &self.session).await?;\n" => ""),
-    defect!("groups-tell-what-is-not-durable", "so does what it only told of",
-        COORDINATOR::"group::simulation::groups_hold_whatever_happens",
-        "ottla-coordinator/src/group/state.rs":
-        "self.groups.get(id).map_or(self.end, |group| group.changed)" =>
-        "self.groups.get(id).map_or(Offset::ZERO, |_| Offset::ZERO)"),
 ];
