@@ -139,6 +139,10 @@ pub const DEFECTS: &[Defect] = &[
         BROKER::"metadata::tests::what_was_answered_survives_a_power_cut",
         "ottla-broker/src/metadata/log.rs": "options.config.flush = flush;" =>
         "let _ = flush;"),
+    defect!("groups-answer-what-may-be-lost", "a group answers once its records are durable",
+        BROKER::"handlers::tests::groups::rebalance::a_disk_that_stalls_costs_no_member_its_place",
+        "ottla-broker/src/groups/shard.rs":
+        "self.shard.durable(decided.until, &self.session).await?;" => ""),
     // Producers and transactions.
     defect!("answer-a-duplicate-early", "a duplicate waits for the durability of its original",
         LOG::"log::tests::a_repetition_promises_what_its_original_does",
