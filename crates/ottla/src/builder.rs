@@ -167,15 +167,15 @@ impl BrokerBuilder {
         }
         let configured = settings.data.map_or(Storage::InMemory, Storage::Dir);
         let mut options = BrokerOptions::new(self.storage.unwrap_or(configured));
+        // The settings advertise the listeners of the settings.
+        options.advertise = match listen.is_none() && advertise.is_empty() {
+            true => settings.advertise,
+            false => advertise,
+        };
         options.listen = match listen {
             Some(listen) => listen,
             None if settings.listen.is_empty() => vec![ListenerSpec::from(LISTEN_DEFAULT)],
             None => settings.listen,
-        };
-        options.advertise = if advertise.is_empty() {
-            settings.advertise
-        } else {
-            advertise
         };
         options.flush = self.flush.or(settings.flush).unwrap_or(options.flush);
         options.node_id = settings.node_id.unwrap_or(options.node_id);

@@ -12,7 +12,7 @@ use ottla_log::{BatchHeader, Limits, OwnedRecord, Records, ValidBatches};
 use super::args::ConsumeArgs;
 use super::client::{Client, ClientError, EARLIEST, Fetched, LATEST, Topic};
 use super::record_json::to_json;
-use reconnect::reconnect;
+use reconnect::Reconnect;
 
 /// Prints records until the ends that the partitions have now, the wanted number, or for ever.
 pub(crate) fn run(args: &ConsumeArgs, out: &mut dyn Write) -> Result<(), ClientError> {
@@ -22,13 +22,20 @@ pub(crate) fn run(args: &ConsumeArgs, out: &mut dyn Write) -> Result<(), ClientE
     let mut client = Client::connect(&args.broker.bootstrap_server)?;
     let topic = client.topic(&args.topic, false)?;
     let mut reader = Reader::start(args, &mut client, topic)?;
+    let mut reconnect = Reconnect::new();
     while !reader.is_done() {
         match reader.step(&mut client, out).and_then(|()| flush(out)) {
+            Ok(()) => reconnect.worked(),
             // What was printed is known: it goes on behind it.
             Err(lost) if args.follow && lost.is_passing() => {
-                reconnect(&mut client, &args.broker.bootstrap_server, &lost, || false)?;
+                let address = &args.broker.bootstrap_server;
+                reconnect.reconnect(&mut client, address, &lost, || false)?;
+                // Others may lead its partitions now.
+                if let Ok(topic) = client.topic(&args.topic, false) {
+                    reader.topic = topic;
+                }
             }
-            done => done?,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

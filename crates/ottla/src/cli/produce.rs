@@ -25,6 +25,8 @@ const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 512 << 10;
 /// How long a record waits for others.
 const LINGER: Duration = Duration::from_millis(10);
+/// How long a connection may be idle and still be trusted; brokers close them after minutes.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How often a signal is looked for while no line comes.
 const SIGNAL_POLL: Duration = Duration::from_millis(100);
 /// The most bytes that a record may have: what Kafka's default of `socket.request.max.bytes`
@@ -51,7 +53,10 @@ pub(crate) fn run(
     let read = producer.write_all(&mut client, &lines, &stop);
     // Whatever is wrong with a line, those before it are written.
     let flushed = match &read {
-        Ok(()) | Err(ClientError::Input(_) | ClientError::Io { .. }) => producer.flush(&mut client),
+        Ok(())
+        | Err(ClientError::Input(_) | ClientError::Io { .. } | ClientError::Refused { .. }) => {
+            producer.flush(&mut client)
+        }
         Err(_) => Ok(()),
     };
     let (count, name) = (producer.written, &producer.topic.name);
@@ -78,6 +83,8 @@ struct Producer<'a> {
     /// Where the next record without a key goes.
     turn: i32,
     written: u64,
+    /// When the connections were last used.
+    used: Instant,
 }
 
 impl<'a> Producer<'a> {
@@ -108,6 +115,7 @@ impl<'a> Producer<'a> {
             due: None,
             turn: 0,
             written: 0,
+            used: Instant::now(),
         })
     }
 
@@ -146,7 +154,7 @@ impl<'a> Producer<'a> {
                 Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
-        // What was read before the signal.
+        // What was handed over before the signal; what the reader has in hand is not written.
         if let Ok(Input::Lines(lines)) = lines.try_recv() {
             lines
                 .into_iter()
@@ -221,11 +229,16 @@ impl<'a> Producer<'a> {
     }
 
     fn flush(&mut self, client: &mut Client) -> Result<(), ClientError> {
+        let mut done = Ok(());
         while let Some(partition) = self.pending.keys().next().copied() {
-            self.send(client, partition)?;
+            match self.send(client, partition) {
+                // What one partition does not take keeps nothing from the others.
+                Err(refused @ ClientError::Refused { .. }) => done = done.and(Err(refused)),
+                sent => sent?,
+            }
         }
         self.due = None;
-        Ok(())
+        done
     }
 
     /// Sends what is pending for `partition`; the next record without a key goes to the next one.
@@ -254,7 +267,13 @@ impl<'a> Producer<'a> {
             Acks::Leader => 1,
             Acks::All => -1,
         };
-        match client.produce(&self.topic, partition, batch, acks) {
+        if self.used.elapsed() > IDLE_MAX {
+            // The broker may have closed what nobody used, and what is sent there is lost.
+            client.reconnect(&self.args.broker.bootstrap_server)?;
+        }
+        let answered = client.produce(&self.topic, partition, batch, acks);
+        self.used = Instant::now();
+        match answered {
             Err(ClientError::Refused {
                 code: ErrorCode::MessageTooLarge,
                 ..

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::member::{Member, Standing};
-use super::reconnect::reconnect;
+use super::reconnect::Reconnect;
 use super::{Ends, Position, Reader, flush, start_offset};
 use crate::cli::args::ConsumeArgs;
 use crate::cli::client::{Client, ClientError, Topic};
@@ -33,15 +33,14 @@ pub(super) fn run(args: &ConsumeArgs, group: &str, out: &mut dyn Write) -> Resul
         left: args.max.unwrap_or(u64::MAX),
         printed: BTreeMap::new(),
         committed: BTreeMap::new(),
+        reconnect: Reconnect::new(),
     };
     let ended = loop {
         match session.generation(&mut client, out) {
             Ok(Standing::Lost) => {}
             Ok(Standing::Joined) => break Ok(()),
             Err(lost) if args.follow && lost.is_passing() && !session.stopped() => {
-                let stopped = || session.stopped();
-                let address = &args.broker.bootstrap_server;
-                if let Err(error) = reconnect(&mut client, address, &lost, stopped) {
+                if let Err(error) = session.reconnect(&mut client, &lost) {
                     break Err(error);
                 }
             }
@@ -68,11 +67,23 @@ struct Session<'a> {
     printed: BTreeMap<i32, i64>,
     /// The same, as the group knows it.
     committed: BTreeMap<i32, i64>,
+    reconnect: Reconnect,
 }
 
 impl Session<'_> {
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn reconnect(&mut self, client: &mut Client, lost: &ClientError) -> Result<(), ClientError> {
+        let (stop, address) = (self.stop, &self.args.broker.bootstrap_server);
+        let stopped = || stop.load(Ordering::Relaxed);
+        self.reconnect.reconnect(client, address, lost, stopped)?;
+        // Others may lead its partitions now.
+        if let Ok(topic) = client.topic(&self.args.topic, false) {
+            self.topic = topic;
+        }
+        Ok(())
     }
 
     /// Reads until there is no more to do, or the member has to join again.
@@ -98,11 +109,15 @@ impl Session<'_> {
         };
         self.printed = reader.progress();
         loop {
+            // Before the group is looked after: while others join, it still takes what was printed.
             if self.commit(client)? == Standing::Lost {
                 return Ok(Standing::Lost);
             }
             if reader.is_done() || self.stopped() {
                 return Ok(Standing::Joined);
+            }
+            if self.member.beat(client)? == Standing::Lost {
+                return Ok(Standing::Lost);
             }
             if reader.positions.is_empty() {
                 thread::sleep(IDLE);
@@ -111,9 +126,7 @@ impl Session<'_> {
             self.left = reader.left;
             self.printed = reader.progress();
             read?;
-            if self.member.beat(client)? == Standing::Lost {
-                return Ok(Standing::Lost);
-            }
+            self.reconnect.worked();
         }
     }
 
@@ -137,14 +150,20 @@ impl Session<'_> {
         partitions: &[i32],
     ) -> Result<BTreeMap<i32, Position>, ClientError> {
         let committed = committed(client, &self.member.group)?;
-        let mut printed = std::mem::take(&mut self.printed);
-        self.committed.clear();
-        let mut positions = BTreeMap::new();
+        let known = |number| committed.get(&(self.topic.name.clone(), number)).copied();
+        let (kept, mut lost): (BTreeMap<i32, i64>, BTreeMap<i32, i64>) =
+            std::mem::take(&mut self.printed)
+                .into_iter()
+                .partition(|(number, _)| partitions.contains(number));
+        lost.retain(|number, offset| known(*number).is_none_or(|known| known < *offset));
+        self.tell_lost(lost);
+        // Where what follows fails, this is still to be committed.
+        self.printed = kept;
+        let (mut positions, mut noted) = (BTreeMap::new(), BTreeMap::new());
         for number in partitions {
             let ends = Ends::of(self.args, client, &self.topic, *number)?;
-            let known = committed.get(&(self.topic.name.clone(), *number));
-            let ours = printed.remove(number);
-            let next = match known.copied().max(ours) {
+            let (known, ours) = (known(*number), self.printed.get(number).copied());
+            let next = match known.max(ours) {
                 // What was deleted since is gone for the group, too.
                 Some(offset) => ends.first.max(offset),
                 None => start_offset(self.args, client, &self.topic, *number, ends)?,
@@ -152,14 +171,11 @@ impl Session<'_> {
             let end = ends.end;
             positions.insert(*number, Position { next, end });
             // Nothing is to be committed where nothing was printed.
-            let known = known.copied().filter(|_| ours.is_some());
-            self.committed.insert(*number, known.unwrap_or(next));
+            let before = known.or_else(|| self.committed.get(number).copied());
+            let before = before.filter(|_| ours.is_some());
+            noted.insert(*number, before.unwrap_or(next));
         }
-        printed.retain(|number, offset| {
-            let known = committed.get(&(self.topic.name.clone(), *number));
-            known.is_none_or(|known| known < offset)
-        });
-        self.tell_lost(printed);
+        self.committed = noted;
         Ok(positions)
     }
 
@@ -183,13 +199,23 @@ impl Session<'_> {
         ended: Result<(), ClientError>,
     ) -> Result<(), ClientError> {
         if ended.as_ref().is_err_and(ClientError::is_passing) {
-            // Nobody is there to tell.
-            return ended;
+            // Nobody is there to tell, and a signal has nothing to wait for.
+            return match self.stopped() && self.printed == self.committed {
+                true => Ok(()),
+                false => ended,
+            };
         }
         let committed = match self.member.has_joined() {
-            true => self.commit(client).map(drop),
-            false => Ok(()),
+            true => self.commit(client),
+            false => Ok(Standing::Joined),
         };
+        let committed = committed.map(|standing| {
+            if standing == Standing::Lost {
+                let mut lost = std::mem::take(&mut self.printed);
+                lost.retain(|number, offset| self.committed.get(number) != Some(offset));
+                self.tell_lost(lost);
+            }
+        });
         let left = self.member.leave(client);
         ended.and(committed).and(left)
     }

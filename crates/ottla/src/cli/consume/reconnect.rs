@@ -10,23 +10,46 @@ use crate::cli::client::{Client, ClientError};
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Connects `client` to `address` again after `lost`, which is told once; until `stopped`.
-pub(super) fn reconnect(
-    client: &mut Client,
-    address: &str,
-    lost: &ClientError,
-    stopped: impl Fn() -> bool,
-) -> Result<(), ClientError> {
-    // Whoever closed standard error wants no reports.
-    let _ = writeln!(std::io::stderr(), "ottla: {lost}; trying to reconnect");
-    let mut wait = WAIT_MIN;
-    loop {
-        match client.reconnect(address) {
-            Err(error) if error.is_passing() && !stopped() => {
-                thread::sleep(wait);
-                wait = (wait * 2).min(WAIT_MAX);
+/// Connects again, and waits longer from try to try until something worked. A broker may take the
+/// connection and then name an address where nobody is.
+#[derive(Debug)]
+pub(super) struct Reconnect {
+    wait: Duration,
+    told: bool,
+}
+
+impl Reconnect {
+    pub(super) const fn new() -> Self {
+        Self {
+            wait: WAIT_MIN,
+            told: false,
+        }
+    }
+
+    /// Records came.
+    pub(super) const fn worked(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Connects `client` to `address` again after `lost`, which is told once; until `stopped`.
+    pub(super) fn reconnect(
+        &mut self,
+        client: &mut Client,
+        address: &str,
+        lost: &ClientError,
+        stopped: impl Fn() -> bool,
+    ) -> Result<(), ClientError> {
+        if !std::mem::replace(&mut self.told, true) {
+            // Whoever closed standard error wants no reports.
+            let _ = writeln!(std::io::stderr(), "ottla: {lost}; trying to reconnect");
+        }
+        loop {
+            thread::sleep(self.wait);
+            self.wait = (self.wait * 2).min(WAIT_MAX);
+            match client.reconnect(address) {
+                Err(error) if error.is_passing() && !stopped() => {}
+                done => return done,
             }
-            done => return done,
         }
     }
 }
