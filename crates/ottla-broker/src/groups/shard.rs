@@ -80,6 +80,17 @@ struct Active {
     last_input: Duration,
     /// Whether the log refused what was decided last.
     is_refused: bool,
+    owed: Owed,
+    published: Arc<ArcSwap<Image>>,
+}
+
+/// What nobody asks for again where the log refuses it: to forget the offsets of topics.
+#[derive(Debug, Default)]
+struct Owed {
+    /// Of topics that were deleted since the load.
+    deleted: Vec<(StrBytes, TopicId)>,
+    /// Of topics that were not there any more at the load.
+    missing: bool,
 }
 
 /// An answer that leaves once it is durable.
@@ -115,13 +126,13 @@ impl Shard {
         let machine = GroupShard::new(config);
         let published = core.metadata().published();
         if ends.start == ends.end {
-            return self.begin(machine, self.partition.leader_epoch(), &published);
+            return self.begin(machine, self.partition.leader_epoch(), published);
         }
         let this = Arc::clone(self);
         core.runtime().spawn_blocking(move || {
             let epoch = this.partition.leader_epoch();
             match load::replay(&this.partition, machine) {
-                Ok(machine) => this.begin(machine, epoch, &published),
+                Ok(machine) => this.begin(machine, epoch, published),
                 Err(error) => {
                     let partition = this.partition.id();
                     tracing::error!(%partition, %error, "the groups of a partition are lost");
@@ -132,7 +143,7 @@ impl Shard {
         });
     }
 
-    fn begin(&self, machine: GroupShard, epoch: LeaderEpoch, published: &ArcSwap<Image>) {
+    fn begin(&self, machine: GroupShard, epoch: LeaderEpoch, published: Arc<ArcSwap<Image>>) {
         let mut state = self.state.lock();
         if !matches!(*state, State::Loading) {
             return;
@@ -147,13 +158,13 @@ impl Shard {
             next_waiter: 0,
             last_input: Duration::ZERO,
             is_refused: false,
+            owed: Owed::default(),
+            published,
         }));
         self.drive(&mut state, GroupShard::loaded);
         // A topic whose deletion is not published yet is forgotten when it is: that waits for the
         // lock.
-        let image = published.load();
-        let topic_id = |name: &str| image.topic(name).map(|topic| topic.id);
-        self.drive(&mut state, |machine, _| machine.topics_found(topic_id));
+        self.forget_missing(&mut state);
         drop(state);
         self.is_loaded.send_replace(true);
     }
@@ -233,7 +244,45 @@ impl Shard {
         let gone: Vec<_> = gone.collect();
         let mut state = self.state.lock();
         self.fire(&mut state);
-        self.drive(&mut state, |machine, _| machine.topics_deleted(&gone));
+        self.forget_deleted(&mut state, gone);
+    }
+
+    fn forget_deleted(&self, state: &mut State, gone: Vec<(StrBytes, TopicId)>) {
+        self.drive(state, |machine, _| machine.topics_deleted(&gone));
+        if let State::Active(active) = state
+            && active.is_refused
+        {
+            active.owed.deleted.extend(gone);
+        }
+    }
+
+    fn forget_missing(&self, state: &mut State) {
+        let State::Active(active) = state else {
+            return;
+        };
+        let image = active.published.load_full();
+        let topic_id = |name: &str| image.topic(name).map(|topic| topic.id);
+        self.drive(state, |machine, _| machine.topics_found(topic_id));
+        if let State::Active(active) = state {
+            active.owed.missing |= active.is_refused;
+        }
+    }
+
+    /// Does what the log refused, now that it takes records again.
+    fn forget_owed(&self, state: &mut State) {
+        let State::Active(active) = state else {
+            return;
+        };
+        if active.is_refused {
+            return;
+        }
+        let Owed { deleted, missing } = std::mem::take(&mut active.owed);
+        if !deleted.is_empty() {
+            self.forget_deleted(state, deleted);
+        }
+        if missing {
+            self.forget_missing(state);
+        }
     }
 
     fn fire(&self, state: &mut State) {
@@ -270,6 +319,7 @@ impl Shard {
             return;
         }
         active.share.set(active.machine.bytes_held());
+        self.forget_owed(state);
         self.plan(state);
     }
 

@@ -101,8 +101,9 @@ impl Hard {
         self.bytes
     }
 
-    /// How much more it takes with this offset, about.
-    pub(super) fn growth(&self, offset: &Record) -> Growth {
+    /// How much more it takes with this offset, about; where an offset before it has brought the
+    /// group or the topic already, without that.
+    pub(super) fn growth(&self, offset: &Record, has_group: bool, has_topic: bool) -> Growth {
         let Record::Offset {
             group,
             topic,
@@ -114,11 +115,11 @@ impl Hard {
         };
         let mut bytes = room::of_committed(committed);
         let known_group = self.groups.get(group);
-        if known_group.is_none() {
+        if known_group.is_none() && !has_group {
             bytes += room::GROUP_BYTES + group.len();
         }
         let known_topic = known_group.and_then(|known| known.offsets.get(topic));
-        if known_topic.is_none() {
+        if known_topic.is_none() && !has_topic {
             bytes += room::TOPIC_BYTES + topic.len();
         }
         let known = known_topic.and_then(|partitions| partitions.get(partition));

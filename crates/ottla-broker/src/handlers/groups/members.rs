@@ -80,7 +80,9 @@ pub(crate) async fn join(
 async fn park(asked: Asked, charge: &mut Charge) -> Told {
     charge.shrink_to(cost::of_answering(0, 0));
     charge.park();
-    asked.answer().await
+    let told = asked.answer().await;
+    charge.resume();
+    told
 }
 
 fn join_of(context: &Context, request: &JoinGroupRequest) -> GroupRequest {

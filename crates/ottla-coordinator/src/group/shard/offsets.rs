@@ -16,7 +16,7 @@ use crate::group::response::{
     GroupResponse, GroupState,
 };
 use crate::group::room::Room;
-use crate::group::state::HardGroup;
+use crate::group::state::{Growth, HardGroup};
 
 impl GroupShard {
     pub(super) fn commit(
@@ -37,7 +37,9 @@ impl GroupShard {
             });
         }
         let mut room = self.room;
+        let mut is_group_paid = false;
         let topics = request.topics.iter().map(|topic| {
+            let mut is_topic_paid = false;
             let partitions = topic.partitions.iter().map(|partition| {
                 let mut verdict = match verdict {
                     ErrorCode::None => self.check_note(partition),
@@ -45,8 +47,10 @@ impl GroupShard {
                 };
                 if verdict == ErrorCode::None {
                     let record = record(now, request, topic, partition);
-                    verdict = self.take_room(&mut room, &record);
+                    let growth = self.hard.growth(&record, is_group_paid, is_topic_paid);
+                    verdict = take_room(&mut room, growth);
                     if verdict == ErrorCode::None {
+                        (is_group_paid, is_topic_paid) = (true, true);
                         decision.records.push(record);
                     }
                 }
@@ -97,23 +101,6 @@ impl GroupShard {
             },
             _ => ErrorCode::UnknownMemberId,
         }
-    }
-
-    /// Takes what an offset needs of the room that is left, if there is as much.
-    fn take_room(&self, room: &mut Room, offset: &Record) -> ErrorCode {
-        let growth = self.hard.growth(offset);
-        let is_known = growth.is_known;
-        let left = if is_known {
-            room.for_known
-        } else {
-            room.for_new
-        };
-        if growth.bytes > left {
-            return ErrorCode::InvalidCommitOffsetSize;
-        }
-        room.for_known = room.for_known.saturating_sub(growth.bytes);
-        room.for_new = room.for_new.saturating_sub(growth.bytes);
-        ErrorCode::None
     }
 
     fn check_note(&self, partition: &CommitPartition) -> ErrorCode {
@@ -233,6 +220,21 @@ impl GroupShard {
 }
 
 /// Whether the offset is of the topic of this id; `None` where there is no topic of the name.
+/// Takes what an offset needs of the room that is left, if there is as much.
+fn take_room(room: &mut Room, growth: Growth) -> ErrorCode {
+    let left = if growth.is_known {
+        room.for_known
+    } else {
+        room.for_new
+    };
+    if growth.bytes > left {
+        return ErrorCode::InvalidCommitOffsetSize;
+    }
+    room.for_known = room.for_known.saturating_sub(growth.bytes);
+    room.for_new = room.for_new.saturating_sub(growth.bytes);
+    ErrorCode::None
+}
+
 fn is_of(committed: &CommittedOffset, topic: Option<TopicId>) -> bool {
     topic.is_some_and(|id| committed.topic_id.is_none_or(|known| known == id))
 }

@@ -300,6 +300,49 @@ fn memory_goes_by_what_lives_not_by_what_was() {
 }
 
 #[test]
+fn a_commit_of_many_partitions_needs_room_for_its_group_and_topic_once() {
+    let partition = |partition| CommitPartition {
+        partition,
+        ..CommitPartition::default()
+    };
+    let commit = OffsetCommit {
+        group: "g".into(),
+        identity: Identity {
+            generation: -1,
+            ..Identity::default()
+        },
+        topics: vec![CommitTopic {
+            topic: "t".into(),
+            topic_id: None,
+            partitions: (0..1000).map(partition).collect(),
+        }],
+        ..OffsetCommit::default()
+    };
+    let accepted = |room: usize| {
+        let mut shard = shard();
+        shard.allow(Room {
+            for_new: room,
+            for_known: room,
+        });
+        let request = GroupRequest::OffsetCommit(commit.clone());
+        let decision = shard.handle(NOW, WaiterId::new(0), request);
+        for (offset, record) in (0..).zip(&decision.records) {
+            shard.replay(Offset::new(offset), record);
+        }
+        (decision.records.len(), shard.bytes_held())
+    };
+    let (all, held) = accepted(usize::MAX);
+    assert_eq!(all, 1000);
+    assert_eq!(
+        accepted(held),
+        (1000, held),
+        "as much as it takes is enough"
+    );
+    let (most, _) = accepted(held / 2);
+    assert!((400..600).contains(&most), "{most}");
+}
+
+#[test]
 fn offsets_of_another_topic_of_the_same_name_stay() {
     let (mut shard, mut end) = (shard(), Offset::ZERO);
     let id = |n: u8| TopicId::from_bytes([n; 16]);

@@ -55,3 +55,23 @@ fn a_full_disk_refuses_what_is_to_be_remembered_and_nothing_else() {
     let joined = response!(alone.finish(waits), JoinGroup);
     assert_eq!((joined.error_code, joined.generation_id), (0, 2));
 }
+
+#[test]
+fn offsets_of_a_topic_that_goes_while_the_disk_is_full_go_later() {
+    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
+    let alone = together(Storage::Vfs(Arc::new(vfs.clone()), "/ottla".into()));
+    alone.create("stays", 1);
+    let member = alone.member("g");
+    alone.find("admin");
+    assert_eq!(alone.commit(&administrator("admin"), &[(5, 1)]), [0]);
+    let full = Rule::new(Fault::NoSpace).on(Operation::Write);
+    vfs.inject(full.at("*/__consumer_offsets-*.log"));
+    alone.delete(TOPIC);
+    assert_eq!(alone.listed(), ["admin", "g"]);
+    vfs.heal();
+    // Nobody names the topic or the group again: the next record of any group is enough.
+    let stays = of_topic(member.commit(&[(0, 7)]), "stays", Uuid::nil());
+    let told = ask!(alone, 9, OffsetCommit, stays);
+    assert_eq!(told.topics[0].partitions[0].error_code, 0);
+    assert_eq!(alone.listed(), ["g"]);
+}
