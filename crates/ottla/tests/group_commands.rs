@@ -264,7 +264,7 @@ fn members_share_the_partitions() {
     let (mut first, mut out) = follow(&setting, "billing");
     // The other waits until the first has joined again, and is given a partition of its own.
     let command = setting.command("consume orders --group billing --follow");
-    let (second, _second_out) = Running::start(command);
+    let (mut second, mut second_out) = Running::start(command);
     for number in 10.. {
         setting.append(0, number..number + 1);
         setting.append(1, number..number + 1);
@@ -278,9 +278,16 @@ fn members_share_the_partitions() {
     }
     first.signal(Signal::TERM);
     second.signal(Signal::TERM);
-    let mut rest = String::new();
-    out.read_to_string(&mut rest).unwrap();
+    let mut printed = String::new();
+    out.read_to_string(&mut printed).unwrap();
+    second_out.read_to_string(&mut printed).unwrap();
     assert!(first.0.wait().unwrap().success());
+    assert!(second.0.wait().unwrap().success());
+    let mut lines: Vec<&str> = printed.lines().collect();
+    let all = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), all, "a rebalance prints nothing twice");
 }
 
 #[test]
