@@ -29,6 +29,8 @@ class Report(ConsumerRebalanceListener):
 
 
 def member():
+    # Where a shell started the run in its background, SIGINT is ignored from there on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     session = int(os.environ["MEMBER_SESSION_MS"])
     cooperative = "MEMBER_COOPERATIVE" in os.environ
     assignor = CooperativeStickyAssignor if cooperative else RangePartitionAssignor
