@@ -23,7 +23,7 @@ use ottla_protocol::client::messages::join_group_request::{
 use ottla_protocol::client::messages::sync_group_request::{
     SyncGroupRequest, SyncGroupRequestAssignment,
 };
-use ottla_protocol::client::messages::{FindCoordinatorRequest, GroupId};
+use ottla_protocol::client::messages::{DescribeGroupsRequest, FindCoordinatorRequest, GroupId};
 
 /// How often each figure is measured.
 const RUNS: usize = 10;
@@ -101,6 +101,11 @@ fn form_through(broker: &BrokerProcess, members: usize) -> io::Result<()> {
     for (wire, id) in rest.iter_mut().zip(&ids[1..]) {
         wire.send(9, &join_request(id))?;
     }
+    // Who joins later than the first one does again would make it join once more.
+    let mut look = Wire::connect(broker.address())?;
+    let described =
+        DescribeGroupsRequest::default().with_groups(vec![GroupId("orders-service".into())]);
+    while look.call(5, &described)?.groups[0].members.len() < members {}
     let led = join(first, &ids[..1])?;
     for wire in rest {
         wire.receive::<JoinGroupRequest>(9)?;
