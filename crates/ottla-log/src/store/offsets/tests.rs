@@ -122,14 +122,20 @@ fn a_crash_leaves_the_old_or_the_new() {
     }
 }
 
-#[test]
-fn it_is_changed_on_a_full_device() {
+/// A file that says 9, on a disk that does as it is told.
+fn written() -> (MemVfs, FaultVfs, Arc<Dirs>, OffsetsFile) {
     let vfs = made();
     let faulty = FaultVfs::over(Arc::new(vfs.clone()));
     let world: Arc<dyn Vfs> = Arc::new(faulty.clone());
     let dirs = dirs_of(&world);
     let mut file = OffsetsFile::default();
     file.write(&faulty, &dirs, &offsets(&[(0, 9)])).unwrap();
+    (vfs, faulty, dirs, file)
+}
+
+#[test]
+fn it_is_changed_on_a_full_device() {
+    let (vfs, faulty, dirs, mut file) = written();
     // Nothing is made any more: no file, no name.
     for operation in [Operation::Create, Operation::Rename, Operation::SetLen] {
         faulty.inject(Rule::new(Fault::NoSpace).on(operation));
@@ -150,12 +156,7 @@ fn it_is_changed_on_a_full_device() {
 /// After a failed sync nobody knows what the disk has: the file is made anew.
 #[test]
 fn a_failed_sync_is_not_asked_for_again() {
-    let vfs = made();
-    let faulty = FaultVfs::over(Arc::new(vfs.clone()));
-    let world: Arc<dyn Vfs> = Arc::new(faulty.clone());
-    let dirs = dirs_of(&world);
-    let mut file = OffsetsFile::default();
-    file.write(&faulty, &dirs, &offsets(&[(0, 9)])).unwrap();
+    let (_, faulty, dirs, mut file) = written();
     faulty.inject(Rule::new(Fault::Io).on(Operation::SyncData));
     file.write(&faulty, &dirs, &offsets(&[(0, 10)]))
         .unwrap_err();

@@ -104,13 +104,18 @@ fn a_silent_member_is_out_when_its_time_is_up() {
     assert_eq!(alone.heartbeat(&member), ErrorCode::UnknownMemberId.code());
 }
 
-#[test]
-fn a_disk_that_stalls_costs_no_member_its_place() {
+/// A broker over a disk that does as it is told, by a clock that stands.
+fn over_a_disk() -> (FaultVfs, TestClock, Alone) {
     let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
     let clock = TestClock::frozen();
     let mut options = BrokerOptions::new(Storage::Vfs(Arc::new(vfs.clone()), "/ottla".into()));
     options.clock = Arc::new(clock.clone());
-    let alone = Alone::with(options);
+    (vfs, clock, Alone::with(options))
+}
+
+#[test]
+fn a_disk_that_stalls_costs_no_member_its_place() {
+    let (vfs, clock, alone) = over_a_disk();
     let member = alone.member("g");
     vfs.stall_syncs();
     let parked = alone.park(9, member.commit(&[(0, 1)]));
@@ -129,11 +134,7 @@ fn a_disk_that_stalls_costs_no_member_its_place() {
 
 #[test]
 fn an_answer_to_nobody_keeps_no_member_for_ever() {
-    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
-    let clock = TestClock::frozen();
-    let mut options = BrokerOptions::new(Storage::Vfs(Arc::new(vfs.clone()), "/ottla".into()));
-    options.clock = Arc::new(clock.clone());
-    let alone = Alone::with(options);
+    let (vfs, clock, alone) = over_a_disk();
     let member = alone.member("g");
     vfs.stall_syncs();
     // Its connection goes while the answer waits for the disk.
