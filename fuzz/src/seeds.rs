@@ -30,6 +30,7 @@ fn main() {
     seeds.files();
     seeds.metadata();
     seeds.disks();
+    seeds.groups();
 }
 
 struct Seeds {
@@ -37,6 +38,19 @@ struct Seeds {
 }
 
 impl Seeds {
+    /// Sequences of inputs to groups: any bytes are one, so these are as good as others.
+    fn groups(&self) {
+        for seed in 1..=8_u32 {
+            let mut state = seed;
+            let bytes = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state.to_be_bytes()[0]
+            });
+            let bytes: Vec<u8> = bytes.take(500).collect();
+            self.put("groups", &format!("any-{seed}"), &bytes);
+        }
+    }
+
     fn put(&self, target: &str, name: &str, bytes: &[u8]) {
         let dir = self.dir.join(target);
         let write = |dir: &Path| {
