@@ -203,6 +203,8 @@ pub(crate) struct BootstrapArgs {
 ottla topics delete orders")]
 pub(crate) enum TopicsCommand {
     /// Create a topic.
+    #[command(after_help = "Examples:\n  ottla topics create orders\n  \
+ottla topics create orders --partitions 3 --config cleanup.policy=compact")]
     Create {
         /// The topic's name.
         topic: String,
@@ -216,6 +218,8 @@ pub(crate) enum TopicsCommand {
         broker: BootstrapArgs,
     },
     /// List the topics.
+    #[command(after_help = "Examples:\n  ottla topics list\n  \
+ottla topics list --json --bootstrap-server broker.example:9092")]
     List {
         /// Print one JSON object a topic.
         #[arg(long)]
@@ -224,6 +228,8 @@ pub(crate) enum TopicsCommand {
         broker: BootstrapArgs,
     },
     /// Show a topic's partitions, offsets and settings.
+    #[command(after_help = "Examples:\n  ottla topics describe orders\n  \
+ottla topics describe orders --json")]
     Describe {
         /// The topic's name.
         topic: String,
@@ -234,6 +240,7 @@ pub(crate) enum TopicsCommand {
         broker: BootstrapArgs,
     },
     /// Delete a topic and its records.
+    #[command(after_help = "Examples:\n  ottla topics delete orders")]
     Delete {
         /// The topic's name.
         topic: String,
@@ -358,6 +365,11 @@ ottla log dump ottla-data/kafka/orders-0\n  \
 ottla log dump --records ottla-data/kafka/orders-0/00000000000000000000.log")]
 pub(crate) enum LogCommand {
     /// Print what the files of a log hold: batches, index entries, producers, leader epochs.
+    #[command(
+        after_help = "Examples:\n  ottla log dump ottla-data/kafka/orders-0\n  \
+ottla log dump --records ottla-data/kafka/orders-0/00000000000000000000.log\n  \
+ottla log dump --json ottla-data/kafka/orders-0/leader-epoch-checkpoint"
+    )]
     Dump {
         /// A file of a log, a log's directory, or a data directory.
         path: PathBuf,
@@ -371,6 +383,8 @@ pub(crate) enum LogCommand {
     /// Check every checksum, offset, record, index entry and producer, and print a line for each
     /// finding. The exit status is 0 where there is none, 1 where there is one, and 2 where
     /// something cannot be read.
+    #[command(after_help = "Examples:\n  ottla log verify ottla-data\n  \
+ottla log verify --json ottla-data/kafka/orders-0")]
     Verify {
         /// A log's directory, or a data directory; Apache Kafka's, too.
         path: PathBuf,
@@ -389,6 +403,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands below and including `command` whose help shows no example of themselves.
+    fn without_example(command: &clap::Command, path: &str) -> Vec<String> {
+        let help = command.clone().render_long_help().to_string();
+        let examples = help
+            .split_once("Examples:\n")
+            .map_or("", |(_, after)| after);
+        let mut without = Vec::new();
+        if !examples.lines().any(|line| line.contains(path)) {
+            without.push(path.to_owned());
+        }
+        for inside in command.get_subcommands() {
+            let path = format!("{path} {}", inside.get_name());
+            without.extend(without_example(inside, &path));
+        }
+        without
+    }
+
+    #[test]
+    fn the_help_of_every_command_shows_it_at_work() {
+        assert_eq!(
+            without_example(&Cli::command(), "ottla"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

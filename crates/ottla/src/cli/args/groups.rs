@@ -25,6 +25,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) enum GroupsCommand {
     /// List the consumer groups.
+    #[command(after_help = "Examples:\n  ottla groups list\n  \
+ottla groups list --json")]
     List {
         /// Print one JSON object a group.
         #[arg(long)]
@@ -33,6 +35,8 @@ pub(crate) enum GroupsCommand {
         broker: BootstrapArgs,
     },
     /// Show a group's state, members, and for each partition offset, end and lag.
+    #[command(after_help = "Examples:\n  ottla groups describe billing\n  \
+ottla groups describe billing --json")]
     Describe {
         /// The group's id.
         group: String,
@@ -43,6 +47,7 @@ pub(crate) enum GroupsCommand {
         broker: BootstrapArgs,
     },
     /// Delete a group without members, and its offsets.
+    #[command(after_help = "Examples:\n  ottla groups delete billing")]
     Delete {
         /// The group's id.
         group: String,
