@@ -11,6 +11,7 @@
 mod area;
 mod format;
 pub(super) mod fuzz;
+mod removal;
 mod scan;
 
 use std::io::{self, IoSlice};
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use super::dirs::Dirs;
 use crate::StorageError;
 use crate::clock::Clock;
+use crate::log::dir;
 use crate::vfs::Vfs;
 
 use area::Area;
@@ -97,6 +99,7 @@ impl Journal {
             path: area_path(dirs.own.path(), index),
             file: None,
             exists: scan.areas[index].exists,
+            is_named: scan.areas[index].exists,
             len: scan.areas[index].len,
             end: scan.areas[index].end,
             first: scan.areas[index].first_live,
@@ -135,7 +138,7 @@ impl Journal {
         self.failed.as_ref()
     }
 
-    /// Whether a file of the journal is on the disk.
+    /// Whether a file of the journal may be on the disk.
     pub(crate) fn exists(&self) -> bool {
         self.areas.iter().any(|area| area.exists)
     }
@@ -189,23 +192,6 @@ impl Journal {
                 Ok(clock.monotonic().saturating_sub(before))
             })
             .collect()
-    }
-
-    /// Removes the journal's files. Only once nothing in them is needed.
-    pub(crate) fn remove(&mut self) -> Result<(), StorageError> {
-        for area in &mut self.areas {
-            if area.exists {
-                area.file = None;
-                self.vfs
-                    .remove_file(&area.path)
-                    .map_err(|e| StorageError::io("remove", &area.path, e))?;
-                area.exists = false;
-            }
-            area.len = 0;
-            area.end = 0;
-            area.first = None;
-        }
-        self.dirs.own.sync()
     }
 
     /// Lets areas grow again that could not while the device was full.
@@ -329,17 +315,41 @@ impl Journal {
         push_zeros(&mut slices, padding + ahead);
         match file.write_all_at(&mut slices, area.end) {
             Ok(()) => {}
-            Err(e) if is_full(&e) => return Err(Put::Full),
-            Err(e) => return Err(failed("write a flush round to", e)),
+            Err(e) if is_full(&e) => return Err(self.without_room()),
+            Err(e) => {
+                area.exists = true;
+                return Err(failed("write a flush round to", e));
+            }
         }
+        area.exists = true;
         file.sync_data().map_err(|e| failed("sync", e))?;
-        if !area.exists {
+        if !area.is_named {
             self.dirs.own.sync().map_err(Put::Failed)?;
-            area.exists = true;
+            area.is_named = true;
         }
         area.len = area.len.max(area.end + round_len + ahead);
         area.end += round_len;
         Ok(())
+    }
+
+    /// The active area's file has no room for a round. One that was made for it goes: the round
+    /// may be in it, whole, and nothing that comes without a journal would say that it counts for
+    /// nothing.
+    fn without_room(&mut self) -> Put {
+        let area = &mut self.areas[self.active];
+        if area.exists {
+            return Put::Full;
+        }
+        area.exists = true;
+        area.file = None;
+        let removed = dir::remove_if_there(&*self.vfs, &area.path);
+        match removed.and_then(|()| self.dirs.own.sync()) {
+            Ok(()) => {
+                area.is_gone();
+                Put::Full
+            }
+            Err(cause) => Put::Failed(cause),
+        }
     }
 
     fn placed(&mut self, sequence: u64) -> Placed {
@@ -412,7 +422,12 @@ fn is_full(e: &io::Error) -> bool {
 
 /// The path of an area's file.
 pub(crate) fn area_path(dir: &Path, area: usize) -> PathBuf {
-    dir.join(format!("journal-{area}"))
+    dir.join(area_name(area))
+}
+
+/// The name of an area's file.
+const fn area_name(area: usize) -> &'static str {
+    if area == 0 { "journal-0" } else { "journal-1" }
 }
 
 #[cfg(test)]

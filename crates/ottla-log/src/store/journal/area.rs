@@ -12,8 +12,10 @@ pub(super) struct Area {
     pub(super) path: PathBuf,
     /// Open from the first round on.
     pub(super) file: Option<Arc<dyn File>>,
-    /// Whether the file's name is durable.
+    /// Whether the file may be there.
     pub(super) exists: bool,
+    /// Whether its name is durable.
+    pub(super) is_named: bool,
     /// Bytes that were written and synced once: overwriting them changes no metadata.
     pub(super) len: u64,
     /// Where the next round begins.

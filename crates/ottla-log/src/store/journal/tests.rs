@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::entropy::mix;
-use crate::vfs::{CrashPlan, Fault, FaultVfs, File, MemVfs, OpenMode, Operation, Rule};
+use crate::vfs::{
+    CrashPlan, CrashPoints, Fault, FaultVfs, File, MemVfs, OpenMode, Operation, Rule,
+};
 use crate::{LogId, Offset, TopicId, TopicName};
 
 const DIR: &str = "/ottla";
@@ -19,10 +21,14 @@ fn disk() -> MemVfs {
 }
 
 fn open(vfs: &(impl Vfs + Clone + 'static)) -> Journal {
-    let scan = Scan::read(vfs, Path::new(DIR), KEY).expect("the journal can be read");
+    try_open(vfs).expect("the journal can be read")
+}
+
+fn try_open(vfs: &(impl Vfs + Clone + 'static)) -> Result<Journal, String> {
+    let scan = Scan::read(vfs, Path::new(DIR), KEY).map_err(|e| format!("{e:?}"))?;
     let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
     let dirs = Dirs::new(&vfs, Path::new("/kafka"), Path::new(DIR));
-    Journal::new(vfs, dirs, KEY, MAX, &scan)
+    Ok(Journal::new(vfs, dirs, KEY, MAX, &scan))
 }
 
 fn scan(vfs: &MemVfs) -> Scan {
@@ -151,6 +157,117 @@ fn a_void_journal_says_nothing() {
     let mut again = open(&vfs);
     write(&mut again, 3, b"three").unwrap();
     assert_eq!(ends(&scan(&vfs)), [2, 3]);
+}
+
+/// A journal of `rounds` rounds over both areas, all of which count.
+fn both_areas(rounds: i64) -> MemVfs {
+    let vfs = disk();
+    let mut journal = open(&vfs);
+    for end in 1..=rounds {
+        if matches!(write(&mut journal, end, b"x"), Err(Refused::NoRoom)) {
+            journal.release(1 - journal.active()).unwrap();
+            write(&mut journal, end, b"x").unwrap();
+        }
+    }
+    assert!(journal.is_live(0) && journal.is_live(1));
+    vfs
+}
+
+/// Whatever a crash leaves of the two files says all that they said, or nothing.
+#[test]
+fn a_removal_that_is_cut_short_leaves_no_part_of_what_counts() {
+    // The newest rounds are in the second file, and in the first.
+    for rounds in [12, 20] {
+        let base = both_areas(rounds);
+        let all = ends(&scan(&base));
+        let workload = |vfs: MemVfs, removed: &mut bool| {
+            try_open(&vfs)?.remove().map_err(|e| format!("{e:?}"))?;
+            *removed = true;
+            Ok::<_, String>(())
+        };
+        CrashPoints::new(base).run(workload, |vfs, removed, crash| {
+            let left = ends(&scan(&vfs));
+            assert!(
+                left == all && !removed || left.is_empty(),
+                "{left:?} {crash}"
+            );
+            assert!(!removed || !left_of(&vfs), "{crash}");
+        });
+    }
+}
+
+/// Of a journal that failed, no further round can be written to its file.
+#[test]
+fn so_does_the_removal_of_one_that_failed() {
+    for rounds in [12, 20] {
+        let base = both_areas(rounds);
+        let workload = |vfs: MemVfs, removed: &mut bool| {
+            let faulty = FaultVfs::over(Arc::new(vfs));
+            let mut journal = try_open(&faulty)?;
+            let rule = Rule::new(Fault::Io).on(Operation::SyncData).nth(0);
+            faulty.inject(rule);
+            assert!(write(&mut journal, rounds + 1, b"x").is_err());
+            journal.remove().map_err(|e| format!("{e:?}"))?;
+            *removed = true;
+            Ok::<_, String>(())
+        };
+        CrashPoints::new(base).run(workload, |vfs, removed, crash| {
+            let left = ends(&scan(&vfs));
+            let is_all = left.iter().copied().filter(|end| *end <= rounds);
+            let is_all = is_all.eq(ends(&scan(&both_areas(rounds))));
+            assert!(is_all && !removed || left.is_empty(), "{left:?} {crash}");
+        });
+    }
+}
+
+/// A removal that fails is tried again, and until it succeeded the files are there.
+#[test]
+fn a_removal_that_fails_is_no_removal() {
+    for operation in [Operation::RemoveFile, Operation::SyncDir] {
+        for nth in 0..2 {
+            let mem = both_areas(12);
+            let vfs = FaultVfs::over(Arc::new(mem.clone()));
+            let mut journal = open(&vfs);
+            vfs.inject(Rule::new(Fault::Io).on(operation).nth(nth));
+            assert!(journal.remove().is_err(), "{operation:?} {nth}");
+            assert!(journal.exists(), "{operation:?} {nth}");
+            // What a failed sync of the directory says stays so.
+            let again = journal.remove().is_ok();
+            assert_eq!(again, operation == Operation::RemoveFile, "{nth}");
+            assert_eq!(journal.exists(), !again);
+        }
+    }
+}
+
+/// A file that a failed first round left may hold that round, whole.
+#[test]
+fn a_file_of_a_failed_round_alone_is_there() {
+    let mem = disk();
+    let vfs = FaultVfs::over(Arc::new(mem.clone()));
+    let mut journal = open(&vfs);
+    vfs.inject(Rule::new(Fault::Io).on(Operation::SyncData).nth(0));
+    assert!(write(&mut journal, 1, b"x").is_err());
+    assert!(journal.exists());
+    journal.remove().unwrap();
+    assert!(!journal.exists() && !left_of(&mem));
+}
+
+/// Nor does a full device keep the file that it had no room for.
+#[test]
+fn a_file_without_a_round_is_not_kept() {
+    let mem = disk();
+    let vfs = FaultVfs::over(Arc::new(mem.clone()));
+    let mut journal = open(&vfs);
+    vfs.inject(Rule::new(Fault::Short(5000)).on(Operation::Write).nth(0));
+    vfs.inject(Rule::new(Fault::NoSpace).on(Operation::Write));
+    assert!(matches!(write(&mut journal, 1, b"x"), Err(Refused::NoRoom)));
+    assert!(!journal.exists() && !left_of(&mem));
+}
+
+/// Whether a file of the journal is there.
+fn left_of(vfs: &MemVfs) -> bool {
+    let names = vfs.list(Path::new(DIR)).unwrap();
+    !names.is_empty()
 }
 
 /// Whatever is left of the last round, it is there whole or not at all, and the next round after

@@ -229,6 +229,48 @@ fn the_operating_systems_durability() {
     crash(workload);
 }
 
+/// A store whose journal has rounds in both areas, of logs that were compacted, cut, deleted and
+/// made anew since; `rounds` decides which area has the newest.
+fn two_areas(vfs: &MemVfs, history: &mut History, rounds: usize) -> Result<(), Failed> {
+    let mut run = Run::open(vfs.clone(), small(), history)?;
+    let a = run.log("a", 1)?;
+    let first = run.log("t", 2)?;
+    run.durably(first, 1, 1500)?;
+    run.durably(a, 4, 1500)?;
+    run.compact(a)?;
+    run.truncate(a, 5)?;
+    run.delete(first)?;
+    let second = run.log("t", 3)?;
+    run.durably(second, 2, 10)?;
+    for _ in 0..rounds {
+        run.durably(a, 1, 10)?;
+    }
+    run.durably(second, 1, 10)?;
+    Ok(())
+}
+
+/// The journal goes in one step, not file by file.
+#[test]
+fn a_journal_that_another_mode_left_behind() {
+    for rounds in [2, 6, 12, 16] {
+        let base = MemVfs::new();
+        let mut before = History::default();
+        before.strict = true;
+        two_areas(&base, &mut before, rounds).unwrap();
+        let workload = |vfs: MemVfs, history: &mut History| -> Result<(), Failed> {
+            *history = before.clone();
+            let mut run = Run::open(vfs, os(), history)?;
+            let a = run.log("a", 1)?;
+            run.maintain_late();
+            run.look(a);
+            Ok(())
+        };
+        CrashPoints::new(base).run(workload, |vfs, history, crash| {
+            check(&vfs, history, &(rounds, crash));
+        });
+    }
+}
+
 /// What the operating system still has alone lies before what a round makes durable.
 #[test]
 fn more_durability_from_one_append_to_the_next() {

@@ -117,11 +117,6 @@ const UNREACHED: &[(&str, &str, &str)] = &[
     ("store/data_dir.rs", "vfs.remove_file(", FIRST),
     ("store/data_dir.rs", "vfs.sync_dir(own)", FIRST),
     (
-        "store/journal.rs",
-        ".remove_file(&area.path)",
-        "an area is larger than it may be",
-    ),
-    (
         "store/journal/scan.rs",
         "file.set_len(len)",
         "an area is longer than what is in it",
