@@ -15,11 +15,11 @@ mod walk;
 use std::fmt;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 pub(crate) use index::{IndexBuilder, IndexRules};
 pub(crate) use sealed::{seal_dir, topic_of};
@@ -34,7 +34,7 @@ use crate::seal::FileSum;
 use crate::vfs::File;
 use crate::{Offset, StorageError};
 use aborted::Aborted;
-use files::OpenFiles;
+use files::{Naming, OpenFiles};
 use index::Index;
 use sealed::SealState;
 use verified::Verified;
@@ -59,16 +59,13 @@ pub(crate) struct Segment {
     created: AtomicBool,
     /// Batches may still be added: the file is opened for writing.
     active: AtomicBool,
-    /// No longer part of its log: its files have the suffix of deleted ones.
-    removed: AtomicBool,
+    /// By which names its files are known; only goes forward. A [`Naming`].
+    naming: AtomicU8,
     /// Written to since the last sync.
     dirty: AtomicBool,
     /// Used since the last look of the handles' clock.
     used: AtomicBool,
     files: Mutex<OpenFiles>,
-    /// Held while a file is opened by its name and, alone, while the names change: another
-    /// segment's file may get the old name next.
-    names: RwLock<()>,
     state: Mutex<State>,
 }
 
@@ -147,11 +144,10 @@ impl Segment {
             me: Weak::clone(me),
             created: AtomicBool::new(created),
             active: AtomicBool::new(false),
-            removed: AtomicBool::new(false),
+            naming: AtomicU8::default(),
             dirty: AtomicBool::new(false),
             used: AtomicBool::new(false),
             files: Mutex::new(OpenFiles::default()),
-            names: RwLock::new(()),
             state: Mutex::new(State {
                 extent,
                 index,
@@ -325,18 +321,18 @@ impl Segment {
     }
 
     fn rename_files(&self, suffixes: &[&str]) -> Result<(), StorageError> {
-        let _names = self.names.write();
-        let files: Vec<PathBuf> = suffixes.iter().map(|suffix| self.path_of(suffix)).collect();
-        self.removed.store(true, Ordering::Release);
-        for path in files {
+        self.rename_to(Naming::Leaving);
+        for suffix in suffixes {
+            let path = dir::file_in(&self.dir, self.base, suffix);
             dir::mark_deleted(&*self.shared.vfs, &path)?;
         }
+        self.rename_to(Naming::Removed);
         Ok(())
     }
 
     /// Deletes the files of a segment that was removed.
     pub(crate) fn delete_files(&self) -> Result<(), StorageError> {
-        assert!(self.removed.load(Ordering::Acquire), "{self:?} is in use");
+        assert!(self.naming() == Naming::Removed, "{self:?} is in use");
         for suffix in dir::SEGMENT_SUFFIXES {
             dir::remove_if_there(&*self.shared.vfs, &self.path_of(suffix))?;
         }

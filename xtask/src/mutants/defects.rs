@@ -392,6 +392,21 @@ pub const DEFECTS: &[Defect] = &[
     defect!("seal-beside-a-wrong-index", "a seal is not made for an index that is wrong",
         LOG::"store::tests::scrub::a_wrong_index_beside_a_segment_without_a_seal_is_made_anew",
         "ottla-log/src/log/scrub.rs": "                self.renew_indexes(segment)?;\n" => ""),
+    // Readers beside writers.
+    defect!("search-with-the-appenders-lock", "a reader waits for no IO of an append",
+        LOG::"store::tests::pairs::readers::readers_wait_for_no_call_of_a_writer",
+        "ottla-log/src/log/time.rs": "let start = self.ends().start;" =>
+        "let start = { let _held = self.appender(); self.ends().start };"),
+    defect!("read-with-the-syncers-lock", "nor for that of a sync",
+        LOG::"store::tests::pairs::readers::readers_wait_for_no_call_of_a_writer",
+        "ottla-log/src/log/read.rs": "let ends = self.readable(from).map_err(Fault::Read)?;" =>
+        "let _held = self.syncing.lock();\n\
+                 let ends = self.readable(from).map_err(Fault::Read)?;"),
+    defect!("look-by-the-old-name-alone", "and finds the files of a segment that is leaving",
+        LOG::"store::tests::pairs::readers::readers_wait_for_no_call_of_a_writer",
+        "ottla-log/src/segment/files.rs":
+        "if before == Naming::Leaving && is_missing(&opened) {" =>
+        "if false && is_missing(&opened) {"),
     // How a clean stop left each log.
     defect!("note-beside-kafkas-mark", "where Kafka ran since, what we noted does not count",
         LOG::"store::tests::stopped::what_kafka_left_is_read",

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use ottla_log::vfs::MemVfs;
+use ottla_log::vfs::{Fault, FaultVfs, MemVfs, Operation, Rule};
 use ottla_log::{BatchOptions, Limits, ProducerEpoch, ProducerId, Record, Sequence, build_batch};
 use ottla_protocol::client::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::client::messages::fetch_response::{AbortedTransaction, PartitionData};
@@ -198,4 +198,73 @@ fn readers_of_committed_records_are_told_what_was_aborted() {
     };
     assert_eq!(offsets(Isolation::ReadCommitted), [5]);
     assert_eq!(offsets(Isolation::ReadUncommitted), [0, 1, 3, 5, 7]);
+}
+
+/// Appends a record, and waits until it is durable.
+fn append_durably(partition: &Partition) {
+    let bytes = build_batch(&[Record::new("v")], &BatchOptions::default()).unwrap();
+    let batches = ValidBatches::parse(bytes, &Limits::default()).unwrap();
+    partition
+        .append(Origin::Client, batches, Acks::All)
+        .unwrap();
+    partition.log().ticket().wait().unwrap();
+}
+
+/// What handlers of Fetch and ListOffsets ask a partition for; the high watermark, and how many
+/// bytes there are below it.
+fn look(partition: &Partition) -> (i64, u64) {
+    partition.check_leader(None).unwrap();
+    assert!(partition.knows_latest() && !partition.is_retired());
+    assert_eq!(partition.leader_epoch(), LeaderEpoch::new(0));
+    let view = partition.view();
+    let until = view.last_stable;
+    assert_eq!(view.high_watermark, until);
+    let mut found = Vec::new();
+    for committed_only in [false, true] {
+        let read = partition.read(view.start, usize::MAX, until, committed_only);
+        found.push(read.unwrap().0.len());
+        let read = partition.read_nowait(view.start, usize::MAX, until, committed_only);
+        found.extend(read.unwrap().map(|(slice, _)| slice.len()));
+    }
+    assert!(found.iter().all(|len| *len == found[0]), "{found:?}");
+    for time in [0, i64::MAX] {
+        partition.log().offset_for_time(time.into()).unwrap();
+    }
+    partition.log().max_timestamp_offset().unwrap();
+    (until.get(), found[0])
+}
+
+#[test]
+fn what_is_visible_is_told_while_an_append_waits_for_the_disk() {
+    // Only a reader that waits, too, meets it.
+    const LIMIT: Duration = Duration::from_secs(30);
+    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
+    let storage = Storage::Vfs(Arc::new(vfs.clone()), "/data".into());
+    let broker = start_blocking(BrokerOptions::new(storage)).unwrap();
+    let partition = partition(&broker);
+    append_durably(&partition);
+    let (mut visible, mut bytes) = look(&partition);
+    assert_eq!(visible, 1);
+    let calls = [
+        (Operation::Write, "*/t-0/*.log"),
+        (Operation::Write, "*/journal*"),
+        (Operation::SyncData, "*/journal*"),
+    ];
+    for (operation, path) in calls {
+        vfs.inject(Rule::new(Fault::Stall).on(operation).at(path));
+        let seen = std::thread::scope(|scope| {
+            scope.spawn(|| append_durably(&partition));
+            let is_held_up = vfs.await_stall(LIMIT);
+            let (tell, told) = std::sync::mpsc::channel();
+            let reader = &partition;
+            scope.spawn(move || tell.send(look(reader)));
+            let seen = told.recv_timeout(LIMIT);
+            vfs.go_on();
+            assert!(is_held_up, "nobody comes to {operation:?} {path}");
+            seen
+        });
+        assert_eq!(seen, Ok((visible, bytes)), "beside {operation:?} {path}");
+        (visible, bytes) = look(&partition);
+    }
+    assert_eq!(visible, 1 + calls.len() as i64);
 }

@@ -3,8 +3,8 @@
 //! What it does is in the files beside this one, by topic. Locks, in the order in which they may
 //! be taken: `compaction` (held during a step of it), `appender` (held during an append's IO),
 //! `syncing` (held during a sync's IO), then the small ones, which are never held during IO:
-//! `epochs`, `boundaries`, `pending`, the ends, a segment's own (but for that of its names). A
-//! reader takes small ones only; so do `round_done` and `failed`.
+//! `epochs`, `boundaries`, `pending`, the ends, a segment's own. A reader takes small ones only; so
+//! do `round_done` and `failed`.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -86,9 +86,8 @@ impl LogCore {
         bound: Bound,
         wait: Wait,
     ) -> Result<BatchSlice, Fault> {
-        self.uncut(|| {
-            let segments = self.segments.load_full();
-            let read = self.read_in(&segments, from, max_bytes, bound, wait);
+        self.unchanged(|segments| {
+            let read = self.read_in(segments, from, max_bytes, bound, wait);
             read.map(|(slice, _)| slice)
         })
     }
@@ -100,19 +99,16 @@ impl LogCore {
         until: Offset,
         wait: Wait,
     ) -> Result<CommittedSlice, Fault> {
-        self.uncut(|| {
-            loop {
-                let segments = self.segments.load_full();
-                let bound = Bound::Until(until);
-                let (batches, at) = self.read_in(&segments, from, max_bytes, bound, wait)?;
-                let aborted = self.aborted_in(segments.get(at..).unwrap_or_default(), &batches);
-                // The files of segments that left the log may be gone by now.
-                if Arc::ptr_eq(&segments, &self.segments.load_full()) {
-                    self.check_readable().map_err(Fault::Read)?;
-                    let aborted = aborted?;
-                    return Ok(CommittedSlice { batches, aborted });
-                }
-            }
+        self.unchanged(|segments| {
+            let bound = Bound::Until(until);
+            let (batches, at) = self.read_in(segments, from, max_bytes, bound, wait)?;
+            let aborted = self.aborted_in(segments.get(at..).unwrap_or_default(), &batches);
+            // That an index is missing says nothing where the log is gone.
+            self.check_readable().map_err(Fault::Read)?;
+            Ok(CommittedSlice {
+                batches,
+                aborted: aborted?,
+            })
         })
     }
 
@@ -138,14 +134,22 @@ impl LogCore {
         Ok(aborted)
     }
 
-    /// Reads by `read`, and again where the log was cut meanwhile.
-    fn uncut<T>(&self, read: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
+    /// Reads by `read`, and again where the log was cut meanwhile, or other segments are in it.
+    pub(super) fn unchanged<T>(
+        &self,
+        read: impl Fn(&Segments) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         loop {
             // Whoever cuts lowers the ends first, then counts, then cuts: what was copied while
             // the count stood still is not cut and not written over.
             let truncations = self.truncations.load(Ordering::Acquire);
-            let read = read();
-            if self.truncations.load(Ordering::Acquire) == truncations {
+            let segments = self.segments.load_full();
+            let read = read(&segments);
+            // The files of segments that left the log may be gone by now, or others have their
+            // names.
+            if Arc::ptr_eq(&segments, &self.segments.load_full())
+                && self.truncations.load(Ordering::Acquire) == truncations
+            {
                 return read;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::core::LogCore;
+use super::core::{LogCore, Segments};
 use super::errors::ReadError;
 use super::read::Fault;
 use crate::batch::{RecordRef, Records};
@@ -28,28 +28,43 @@ impl LogCore {
         target: Timestamp,
     ) -> Result<Option<TimedOffset>, ReadError> {
         self.check_readable()?;
-        let start = self.ends().start;
-        for segment in self.segments.load_full().iter() {
-            let found = self.first_at(segment, target, start);
-            if let Some(found) = found.map_err(|e| self.time_error(segment, e))? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let found = self.unchanged(|segments| self.first_in_log(segments, target));
+        found.map_err(|fault| self.waited_for(fault))
     }
 
     /// The first record with the largest timestamp of the log; `None` where no record has one.
     pub(crate) fn max_timestamp_offset(&self) -> Result<Option<TimedOffset>, ReadError> {
         self.check_readable()?;
-        let mut largest = Timestamp::NONE;
-        for segment in self.segments.load_full().iter() {
-            let found = segment.largest()?;
-            largest = largest.max(found.timestamp);
+        let found = self.unchanged(|segments| {
+            let mut largest = Timestamp::NONE;
+            for segment in segments {
+                let found = segment.largest();
+                let found = found.map_err(|e| self.time_fault(segment, e.into()))?;
+                largest = largest.max(found.timestamp);
+            }
+            if largest == Timestamp::NONE {
+                return Ok(None);
+            }
+            self.first_in_log(segments, largest)
+        });
+        found.map_err(|fault| self.waited_for(fault))
+    }
+
+    /// The first record of `segments` at or above `target`, and above the start.
+    fn first_in_log(
+        &self,
+        segments: &Segments,
+        target: Timestamp,
+    ) -> Result<Option<TimedOffset>, Fault> {
+        let start = self.ends().start;
+        for segment in segments {
+            let found = self.first_at(segment, target, start);
+            let found = found.map_err(|e| self.time_fault(segment, e))?;
+            if found.is_some() {
+                return Ok(found);
+            }
         }
-        if largest == Timestamp::NONE {
-            return Ok(None);
-        }
-        self.offset_for_time(largest)
+        Ok(None)
     }
 
     /// The first record of `segment` at or above both `target` and `start`.
@@ -116,13 +131,10 @@ impl LogCore {
         Ok(None)
     }
 
-    fn time_error(&self, segment: &Segment, fault: TimeFault) -> ReadError {
+    fn time_fault(&self, segment: &Segment, fault: TimeFault) -> Fault {
         match fault {
-            TimeFault::Read(error) => error,
-            TimeFault::Walk(error) => {
-                let fault: Fault = self.fault(segment, segment.base(), error);
-                self.waited_for(fault)
-            }
+            TimeFault::Read(error) => Fault::Read(error),
+            TimeFault::Walk(error) => self.fault(segment, segment.base(), error),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The open files of a segment: opened when asked for, closed by the handles' clock.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,19 @@ pub(super) struct OpenFiles {
     pub(super) txn_index: Option<Arc<SealedTxnIndex>>,
     /// In the handles' ring.
     counted: bool,
+}
+
+/// By which names a segment's files are known. Who opens one waits for nobody who renames them:
+/// it looks again afterwards, as another segment's file may have got the old name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// Those of its log.
+    InLog = 0,
+    /// Each by that or with the suffix of deleted ones: it is about to leave its log. No file of
+    /// another one has the old name yet.
+    Leaving = 1,
+    /// With that suffix.
+    Removed = 2,
 }
 
 /// Which index.
@@ -51,11 +65,24 @@ impl Segment {
     /// The path of the file of kind `suffix`; differs once the segment is no longer of the log.
     pub(super) fn path_of(&self, suffix: &str) -> PathBuf {
         let path = file_in(&self.dir, self.base, suffix);
-        if self.removed.load(Ordering::Acquire) {
-            dir::with_suffix(&path, dir::DELETED)
-        } else {
-            path
+        match self.naming() {
+            Naming::InLog | Naming::Leaving => path,
+            Naming::Removed => dir::with_suffix(&path, dir::DELETED),
         }
+    }
+
+    /// By which names its files are known now.
+    pub(super) fn naming(&self) -> Naming {
+        match self.naming.load(Ordering::Acquire) {
+            0 => Naming::InLog,
+            1 => Naming::Leaving,
+            _ => Naming::Removed,
+        }
+    }
+
+    /// Notes that the names are about to change, or have changed.
+    pub(super) fn rename_to(&self, naming: Naming) {
+        self.naming.fetch_max(naming as u8, Ordering::AcqRel);
     }
 
     /// When the `.log` file was last written; never, where it is not there.
@@ -128,10 +155,21 @@ impl Segment {
     }
 
     pub(super) fn open(&self, suffix: &str, mode: OpenMode) -> Result<Arc<dyn File>, StorageError> {
-        let _names = self.names.read();
-        let path = self.path_of(suffix);
-        let opened = self.shared.vfs.open(&path, mode);
-        opened.map_err(|e| StorageError::io("open", &path, e))
+        let vfs = &self.shared.vfs;
+        loop {
+            let before = self.naming();
+            let mut path = self.path_of(suffix);
+            let mut opened = vfs.open(&path, mode);
+            if before == Naming::Leaving && is_missing(&opened) {
+                let deleted = dir::with_suffix(&path, dir::DELETED);
+                opened = vfs.open(&deleted, mode);
+                path = deleted;
+            }
+            let after = self.naming();
+            if before == after || (opened.is_ok() && after != Naming::Removed) {
+                return opened.map_err(|e| StorageError::io("open", &path, e));
+            }
+        }
     }
 
     /// Puts a file in its place and counts this segment among the holders of open files.
@@ -145,6 +183,10 @@ impl Segment {
         }
         kept
     }
+}
+
+fn is_missing<T>(opened: &io::Result<T>) -> bool {
+    matches!(opened, Err(e) if e.kind() == io::ErrorKind::NotFound)
 }
 
 impl Held for Segment {

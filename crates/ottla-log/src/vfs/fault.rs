@@ -8,8 +8,9 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use self::file::FaultFile;
 pub use self::rule::{Call, Fault, Operation, Rule};
@@ -29,9 +30,8 @@ pub struct FaultVfs {
 #[derive(Debug, Default)]
 struct Script {
     state: Mutex<State>,
-    /// Whether syncs of files have to wait.
-    stalled: Mutex<bool>,
-    goes_on: Condvar,
+    /// A call waits, or those that wait may go on.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +42,9 @@ struct State {
     clean: BTreeSet<PathBuf>,
     /// Where each file was written to since its last sync: position and length.
     unsynced: BTreeMap<PathBuf, Vec<(u64, u64)>>,
+    /// How many calls wait now, and how often those that did were let go.
+    waiting: usize,
+    let_go: u64,
 }
 
 impl FaultVfs {
@@ -71,16 +74,30 @@ impl FaultVfs {
         state.rules.retain(|rule| rule.fault != Fault::NoSpace);
     }
 
-    /// Has every sync of a file wait, as on a disk that does not answer, until
-    /// [`FaultVfs::go_on`]. Nothing is wrong with what is written meanwhile.
+    /// Has every sync of a file wait, as [`Fault::Stall`] does.
     pub fn stall_syncs(&self) {
-        *self.script.stalled.lock() = true;
+        self.inject(Rule::new(Fault::Stall).on(Operation::SyncData));
     }
 
-    /// Lets the syncs go on that wait since [`FaultVfs::stall_syncs`].
+    /// Waits until some call is held up by a [`Fault::Stall`]; `false` where none is within
+    /// `limit`.
+    #[must_use]
+    pub fn await_stall(&self, limit: Duration) -> bool {
+        let mut state = self.script.state.lock();
+        let nobody = |state: &mut State| state.waiting == 0;
+        let waited = self
+            .script
+            .changed
+            .wait_while_for(&mut state, nobody, limit);
+        !waited.timed_out()
+    }
+
+    /// Lets the calls go on that a [`Fault::Stall`] holds up, and takes back the rules of it.
     pub fn go_on(&self) {
-        *self.script.stalled.lock() = false;
-        self.script.goes_on.notify_all();
+        let mut state = self.script.state.lock();
+        state.rules.retain(|rule| rule.fault != Fault::Stall);
+        state.let_go += 1;
+        self.script.changed.notify_all();
     }
 
     /// Every call so far, in order.
@@ -118,8 +135,12 @@ impl Script {
             fault,
             place: Location::caller(),
         });
-        if fault == Some(Fault::LostSync) {
-            state.clean.insert(path.to_owned());
+        match fault {
+            Some(Fault::LostSync) => {
+                state.clean.insert(path.to_owned());
+            }
+            Some(Fault::Stall) => self.hold_up(&mut state),
+            _ => {}
         }
         match fault.and_then(Fault::error) {
             Some(error) => Err(error),
@@ -130,10 +151,13 @@ impl Script {
         }
     }
 
-    /// Returns when a sync may go on.
-    fn await_syncs(&self) {
-        let mut stalled = self.stalled.lock();
-        self.goes_on.wait_while(&mut stalled, |stalled| *stalled);
+    /// Returns when those may go on that wait now.
+    fn hold_up(&self, state: &mut MutexGuard<'_, State>) {
+        let now = state.let_go;
+        state.waiting += 1;
+        self.changed.notify_all();
+        self.changed.wait_while(state, |state| state.let_go == now);
+        state.waiting -= 1;
     }
 
     /// Whether a sync of `path` has nothing to do, because an earlier one lost it.

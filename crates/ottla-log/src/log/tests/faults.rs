@@ -227,3 +227,29 @@ fn each_call_may_fail() {
         assert!(checked > 250, "{checked}");
     }
 }
+
+#[test]
+fn a_removal_that_failed_is_done_when_there_is_space() {
+    let (vfs, kit) = kit();
+    let log = kit.open(&Known::default());
+    log.fill(100);
+    kit.flusher.flush().unwrap();
+    log.delete_records(Offset::new(50)).unwrap();
+    let first = || {
+        let names = kit.vfs().list(&kit.shared.root.join("orders-0")).unwrap();
+        let is_first = |name: &String| name.starts_with("00000000000000000000.");
+        names.into_iter().map(|e| e.name).filter(is_first).count()
+    };
+    assert_eq!(first(), 3, "the segment and two indexes");
+    for suffix in [".log", ".index"] {
+        let rule = Rule::new(Fault::NoSpace).on(Operation::Rename);
+        vfs.inject(rule.at(&format!("*0000{suffix}")));
+        log.maintain(at(2000)).unwrap_err();
+        assert_eq!(first(), 3);
+        vfs.free_space();
+    }
+    while log.maintain(at(2000)).unwrap().more {}
+    while log.maintain(at(200_000)).unwrap().more {}
+    assert_eq!(first(), 0);
+    assert_eq!(log.values(50, Bound::LogEnd).len(), 50);
+}

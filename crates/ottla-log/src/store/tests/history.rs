@@ -133,7 +133,7 @@ impl<'h> Run<'h> {
         Ok(at)
     }
 
-    fn log_at(&self, at: usize) -> &Log {
+    pub(super) fn log_at(&self, at: usize) -> &Log {
         self.logs[at].as_ref().expect("the log is not deleted")
     }
 
@@ -277,6 +277,15 @@ impl<'h> Run<'h> {
         log.wait_durable(ended.end)?;
         log.committed(log.ends().durable);
         self.look(at);
+        Ok(())
+    }
+
+    /// Begins a transaction with a record of about `len` bytes, and leaves it open.
+    pub(super) fn open_transaction(&mut self, at: usize, len: usize) -> Result<(), Failed> {
+        let producer = 1000 + i64::from(self.history.logs[at].count);
+        self.begun_by(at, len, |log, record| {
+            transactions::write(log, record, producer, 0)
+        })?;
         Ok(())
     }
 

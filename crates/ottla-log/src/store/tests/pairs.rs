@@ -7,6 +7,7 @@
 //! says; with 1 all of them.
 
 mod places;
+mod readers;
 
 use super::history::{Failed, History, Run, check};
 use super::kit::small;

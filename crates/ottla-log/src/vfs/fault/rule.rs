@@ -71,6 +71,9 @@ pub enum Fault {
     Interrupted,
     /// The process has no file descriptor left (EMFILE).
     TooManyOpen,
+    /// The call waits, as on a disk that does not answer, until
+    /// [`FaultVfs::go_on`](super::FaultVfs::go_on); then it is done as any other.
+    Stall,
 }
 
 /// A fault and the calls it befalls: by default all. The narrowings combine.
@@ -155,7 +158,7 @@ impl Fault {
     pub(in crate::vfs) const fn befalls(self, operation: Operation) -> bool {
         use Operation as O;
         match self {
-            Self::Io | Self::Interrupted => true,
+            Self::Io | Self::Interrupted | Self::Stall => true,
             Self::LostSync => matches!(operation, O::SyncData | O::SyncDir | O::SyncAll),
             Self::NoSpace => matches!(
                 operation,
@@ -176,7 +179,7 @@ impl Fault {
             Self::NoSpace => Errno::NOSPC,
             Self::Interrupted => Errno::INTR,
             Self::TooManyOpen => Errno::MFILE,
-            Self::Short(_) => return None,
+            Self::Short(_) | Self::Stall => return None,
         };
         Some(errno.into())
     }

@@ -104,3 +104,25 @@ fn calls_out_of_file_descriptors_fail() {
     vfs.heal();
     vfs.open(path("/a"), OpenMode::Read).unwrap();
 }
+
+#[test]
+fn a_call_that_stalls_waits_until_it_may_go_on() {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
+    create(&vfs, "/a");
+    assert!(!vfs.await_stall(Duration::ZERO));
+    vfs.inject(Rule::new(Fault::Stall).on(Operation::Rename).nth(1));
+    vfs.rename(path("/a"), path("/b")).unwrap();
+    std::thread::scope(|scope| {
+        let renames = scope.spawn(|| vfs.rename(path("/b"), path("/c")));
+        assert!(vfs.await_stall(LIMIT));
+        // Nothing is done yet, and whoever else comes is not held up.
+        let there = |name| vfs.stat(path(name)).unwrap().is_some();
+        assert!(there("/b") && !there("/c"));
+        vfs.rename(path("/b"), path("/d")).unwrap();
+        vfs.go_on();
+        let late = renames.join().unwrap();
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::NotFound);
+    });
+    assert!(!vfs.await_stall(Duration::ZERO));
+}
