@@ -40,7 +40,7 @@ pub use embed::{
     PartitionError, ReadError, RecordStream, Records, ResetError, Topic, WaitError,
 };
 pub use limits::Limits;
-pub use listener::{AdvertiseSpec, InvalidEndpoint, ListenHost, ListenerSpec};
+pub use listener::{AdvertiseSpec, InvalidEndpoint, ListenHost, ListenerSpec, listener_problems};
 pub use local::LocalConnection;
 pub use options::{BrokerOptions, Storage};
 pub use running::{ListenerInfo, RunningBroker, ShutdownReport};

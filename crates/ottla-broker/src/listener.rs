@@ -6,6 +6,7 @@
 
 mod accept;
 mod bind;
+mod names;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -13,6 +14,7 @@ use std::str::FromStr;
 
 pub(crate) use accept::{AcceptSocket, Doorkeeper};
 pub(crate) use bind::bind;
+pub use names::listener_problems;
 
 use crate::session::Session;
 
@@ -132,6 +134,20 @@ impl FromStr for AdvertiseSpec {
             host: host.to_owned(),
             port,
         })
+    }
+}
+
+impl fmt::Display for AdvertiseSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{name}://")?;
+        }
+        let host = self.host.clone();
+        Endpoint {
+            host,
+            port: self.port,
+        }
+        .fmt(f)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ottla_log::FlushMode;
 use ottla_partition::metadata::config::{
-    BrokerConfig, ConfigProblem, broker_def, known_broker_keys,
+    BrokerConfig, ConfigProblem, ConfigWarning, broker_def, known_broker_keys,
 };
 
 use crate::limits::Limits;
@@ -101,6 +101,18 @@ impl Settings {
     /// Every problem there is: keys nobody knows, each with the nearest known one; values out of
     /// their range; security that is not implemented.
     pub fn gather(file: Option<(&str, &str)>, pairs: &[String]) -> Result<Self, InvalidSettings> {
+        let (settings, problems) = Self::read(file, pairs);
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(InvalidSettings { problems })
+        }
+    }
+
+    /// As [`Settings::gather`]: what can be made of the settings, and every problem there is, for
+    /// who has more to check. Nothing is to be started with them where there is a problem.
+    #[must_use]
+    pub fn read(file: Option<(&str, &str)>, pairs: &[String]) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         let mut given = Vec::new();
         if let Some((name, text)) = file {
@@ -118,33 +130,21 @@ impl Settings {
         }
         let texts = given.iter().map(|g| (g.key.clone(), g.value.clone()));
         let mut settings = Self::default();
-        match BrokerConfig::new(texts) {
-            Ok((config, warnings)) => {
-                let line = |w: ottla_partition::metadata::config::ConfigWarning| {
-                    format!("{} has no effect: {}", w.key, w.why)
-                };
-                settings.warnings = warnings.into_iter().map(line).collect();
-                settings.config = config;
-            }
-            Err(found) => problems.extend(found.iter().map(|p| explain(p, &given))),
-        }
+        let (config, warnings, found) = BrokerConfig::read(texts);
+        let line = |w: ConfigWarning| format!("{} has no effect: {}", w.key, w.why);
+        settings.warnings = warnings.into_iter().map(line).collect();
+        settings.config = config;
+        problems.extend(found.iter().map(|p| explain(p, &given)));
         settings.heed(&mut problems);
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(InvalidSettings { problems })
-        }
+        (settings, problems)
     }
 
     /// Takes over what the shell itself heeds.
     fn heed(&mut self, problems: &mut Vec<String>) {
-        match listeners::listeners(&self.config) {
-            Ok((listen, advertise)) => {
-                self.listen = listen;
-                self.advertise = advertise;
-            }
-            Err(found) => problems.extend(found),
-        }
+        let (listen, advertise, found) = listeners::listeners(&self.config);
+        self.listen = listen;
+        self.advertise = advertise;
+        problems.extend(found);
         let text = |key: &str| self.config.text(key).filter(|text| !text.is_empty());
         self.data = text("log.dirs")
             .or_else(|| text("log.dir"))

@@ -30,7 +30,7 @@ use crate::partitions::{Partitions, left_over};
 use crate::running::RunningBroker;
 use crate::runtime::Runtime;
 use crate::session::{Principal, Session};
-use crate::settings;
+use crate::settings::{self, InvalidSettings};
 use crate::stop::{self, Stop};
 use crate::stream::Stream;
 use crate::tasks::Tasks;
@@ -132,6 +132,10 @@ async fn assemble(
     runtime: Arc<Runtime>,
     mut options: BrokerOptions,
 ) -> Result<RunningBroker, StartError> {
+    let problems = listener::listener_problems(&options.listen, &options.advertise);
+    if !problems.is_empty() {
+        return Err(InvalidSettings { problems }.into());
+    }
     options.config = options.config.with_node_id(options.node_id);
     // As in the settings file that Kafka comes with, where a broker is likely to be alone.
     options.config = options.config.or("group.initial.rebalance.delay.ms", "0");
@@ -381,12 +385,9 @@ pub enum StartError {
         /// What the machine says.
         source: io::Error,
     },
-    /// Two listeners have one name.
-    #[error("two listeners are named {name}; each --listen NAME:// needs a name of its own")]
-    DuplicateListener {
-        /// The name.
-        name: String,
-    },
+    /// What was asked for does not go together; all of that, found before anything was opened.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     /// The data directory cannot be opened.
     #[error("{0}")]
     Open(#[from] OpenError),
@@ -399,12 +400,6 @@ pub enum StartError {
     /// A bug.
     #[error("the start panicked; this is a bug, please report it with the lines above")]
     Panicked,
-    /// An advertised address belongs to no listener.
-    #[error("--advertise names the listener {name}, but there is no --listen {name}://...")]
-    AdvertiseWithoutListener {
-        /// The name.
-        name: String,
-    },
 }
 
 impl From<MetadataError> for StartError {

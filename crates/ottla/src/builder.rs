@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ottla_broker::{
     AdvertiseSpec, BrokerOptions, InvalidSettings, ListenerSpec, Settings, Storage,
+    listener_problems,
 };
 use ottla_log::vfs::Vfs;
 use ottla_log::{Clock, Entropy, FlushMode, SeededEntropy};
@@ -154,29 +155,32 @@ impl BrokerBuilder {
         let listen: Option<Vec<ListenerSpec>> =
             self.listen.map(|listen| parse_all(&listen, &mut problems));
         let advertise: Vec<AdvertiseSpec> = parse_all(&self.advertise, &mut problems);
-        let settings = match Settings::gather(None, &self.settings) {
-            Ok(settings) if problems.is_empty() => settings,
-            Ok(_) => return Err(InvalidSettings { problems }),
-            Err(mut invalid) => {
-                invalid.problems.splice(0..0, problems);
-                return Err(invalid);
-            }
+        let all_read = problems.is_empty();
+        let (settings, found) = Settings::read(None, &self.settings);
+        problems.extend(found);
+        // The settings advertise the listeners of the settings.
+        let advertise = match listen.is_none() && advertise.is_empty() {
+            true => settings.advertise,
+            false => advertise,
         };
+        let listen = match listen {
+            Some(listen) => listen,
+            None if settings.listen.is_empty() => vec![ListenerSpec::from(LISTEN_DEFAULT)],
+            None => settings.listen,
+        };
+        // An address to advertise may belong to a listener that could not be read.
+        let advertised = if all_read { &advertise[..] } else { &[] };
+        problems.extend(listener_problems(&listen, advertised));
+        if !problems.is_empty() {
+            return Err(InvalidSettings { problems });
+        }
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
         let configured = settings.data.map_or(Storage::InMemory, Storage::Dir);
         let mut options = BrokerOptions::new(self.storage.unwrap_or(configured));
-        // The settings advertise the listeners of the settings.
-        options.advertise = match listen.is_none() && advertise.is_empty() {
-            true => settings.advertise,
-            false => advertise,
-        };
-        options.listen = match listen {
-            Some(listen) => listen,
-            None if settings.listen.is_empty() => vec![ListenerSpec::from(LISTEN_DEFAULT)],
-            None => settings.listen,
-        };
+        options.listen = listen;
+        options.advertise = advertise;
         options.flush = self.flush.or(settings.flush).unwrap_or(options.flush);
         options.node_id = settings.node_id.unwrap_or(options.node_id);
         options.limits = settings.limits;

@@ -137,6 +137,59 @@ fn an_empty_variable_is_unset_and_a_wrong_one_is_named() {
     );
 }
 
+#[test]
+fn every_problem_is_told_at_once_and_nothing_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("A://{}", held.local_addr().unwrap());
+    let args = [
+        ["--config", "missing.properties"],
+        ["--listen", &taken],
+        ["--listen", "A://127.0.0.1:0"],
+        ["--set", "num.partition=1"],
+        ["--set", "log.retention.ms=0"],
+        ["--data", "data"],
+    ];
+    let told = refusal(&mut serve(dir.path(), args.as_flattened(), &[]), 1);
+    for problem in [
+        "4 settings are wrong",
+        "missing.properties",
+        "two listeners are named A",
+        "\"num.partition\"",
+        "log.retention.ms",
+    ] {
+        assert!(told.contains(problem), "{problem}: {told}");
+    }
+    assert!(!told.contains("in use"), "{told}");
+    // A --listen, an --advertise and a setting; the port is not asked for.
+    let args = [
+        ["--listen", &taken],
+        ["--advertise", "B://h:1"],
+        ["--advertise", "C://h:1"],
+        ["--set", "num.partitions=0"],
+        ["--data", "data"],
+    ];
+    let told = refusal(&mut serve(dir.path(), args.as_flattened(), &[]), 1);
+    for problem in ["3 settings", "B://h:1 is", "C://h:1 is", "num.partitions"] {
+        assert!(told.contains(problem), "{problem}: {told}");
+    }
+    assert!(!told.contains("in use"), "{told}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_that_is_not_used_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--in-memory", "--set", "log.dirs=somewhere"];
+    let told = dir.path().join("told");
+    let mut command = serve(dir.path(), &args, &[]);
+    command.stderr(std::fs::File::create(&told).unwrap());
+    assert!(ready(command).contains("in memory"));
+    let line = std::fs::read_to_string(&told).unwrap();
+    assert!(line.contains("log.dirs has no effect"), "{line}");
+    assert!(!dir.path().join("somewhere").exists());
+}
+
 /// `None` where the machine has no such device.
 fn full() -> Option<std::fs::File> {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full");

@@ -5,9 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{
-    AdvertiseSpec, Advertised, Endpoint, ListenHost, Listener, ListenerSpec, NAME_DEFAULT,
-};
+use super::names::{advertised, names};
+use super::{AdvertiseSpec, Advertised, Endpoint, ListenHost, Listener, ListenerSpec};
 use crate::start::StartError;
 
 /// Connections the machine holds until the broker accepts them.
@@ -15,7 +14,8 @@ const BACKLOG: i32 = 1024;
 /// How many free ports are tried until one is free on both loopback addresses.
 const FREE_PORT_TRIES: u32 = 32;
 
-/// Binds every listener of `specs` and gives each what it is advertised as.
+/// Binds every listener of `specs` and gives each what it is advertised as. That they go together
+/// is known (`listener_problems`).
 ///
 /// # Errors
 /// The first listener that cannot be bound, with what to do about it; the others are let go.
@@ -23,9 +23,9 @@ pub(crate) fn bind(
     specs: &[ListenerSpec],
     advertise: &[AdvertiseSpec],
 ) -> Result<Vec<(Listener, Vec<TcpListener>)>, StartError> {
+    let names = names(specs);
     let mut listeners: Vec<(Listener, Vec<TcpListener>)> = Vec::new();
-    for spec in specs {
-        let name = unused_name(spec, &listeners)?;
+    for (spec, name) in specs.iter().zip(&names) {
         let sockets = bind_one(spec)?;
         let addresses = sockets
             .iter()
@@ -34,51 +34,28 @@ pub(crate) fn bind(
             .map_err(|source| listen_error(spec, None, source))?;
         let advertised = default_advertised(&addresses);
         let listener = Listener {
-            name,
+            name: name.clone(),
             addresses,
             advertised,
         };
         listeners.push((listener, sockets));
     }
     for spec in advertise {
-        advertise_as(spec, &mut listeners)?;
+        let owner = advertised(spec, &names).and_then(|at| listeners.get_mut(at));
+        if let Some((listener, _)) = owner {
+            listener.advertised = told(spec, &listener.addresses);
+        }
     }
     Ok(listeners)
 }
 
-/// The name of the next listener: its own, or the default with a number where that is taken.
-fn unused_name(
-    spec: &ListenerSpec,
-    listeners: &[(Listener, Vec<TcpListener>)],
-) -> Result<String, StartError> {
-    let taken = |name: &str| listeners.iter().any(|(l, _)| l.name == name);
-    match &spec.name {
-        Some(name) if taken(name) => Err(StartError::DuplicateListener { name: name.clone() }),
-        Some(name) => Ok(name.clone()),
-        None if taken(NAME_DEFAULT) => Ok(format!("{NAME_DEFAULT}_{}", listeners.len() + 1)),
-        None => Ok(NAME_DEFAULT.to_owned()),
-    }
-}
-
-fn advertise_as(
-    spec: &AdvertiseSpec,
-    listeners: &mut [(Listener, Vec<TcpListener>)],
-) -> Result<(), StartError> {
-    let listener = listeners
-        .iter_mut()
-        .map(|(listener, _)| listener)
-        .find(|l| spec.name.as_ref().is_none_or(|name| *name == l.name));
-    let Some(listener) = listener else {
-        return Err(StartError::AdvertiseWithoutListener {
-            name: spec.name.clone().unwrap_or_else(|| NAME_DEFAULT.to_owned()),
-        });
-    };
-    let bound = listener.addresses.first().map_or(0, SocketAddr::port);
-    listener.advertised = Advertised::Fixed(Endpoint {
+/// What clients are told of a listener that is bound to `addresses`.
+fn told(spec: &AdvertiseSpec, addresses: &[SocketAddr]) -> Advertised {
+    let bound = addresses.first().map_or(0, SocketAddr::port);
+    Advertised::Fixed(Endpoint {
         host: spec.host.clone(),
         port: if spec.port == 0 { bound } else { spec.port },
-    });
-    Ok(())
+    })
 }
 
 fn default_advertised(addresses: &[SocketAddr]) -> Advertised {

@@ -4,16 +4,14 @@ use ottla_partition::metadata::config::BrokerConfig;
 
 use crate::listener::{AdvertiseSpec, ListenerSpec};
 
-/// Where to listen and what to advertise, as far as the settings say.
+/// Where to listen and what to advertise, as far as the settings say, and every listener that is
+/// not of the form, or asks for a security protocol.
 ///
 /// A `server.properties` for Kafka names the controller's listener beside the broker's; this
 /// process is its own controller and needs no socket for that, so it is passed over.
-///
-/// # Errors
-/// Every listener that is not of the form, or asks for a security protocol.
 pub(super) fn listeners(
     config: &BrokerConfig,
-) -> Result<(Vec<ListenerSpec>, Vec<AdvertiseSpec>), Vec<String>> {
+) -> (Vec<ListenerSpec>, Vec<AdvertiseSpec>, Vec<String>) {
     let list = |key: &str| {
         let items = config
             .text(key)
@@ -30,22 +28,25 @@ pub(super) fn listeners(
     let of_controller = |name: &str| controllers.iter().any(|c| c.eq_ignore_ascii_case(name));
     let mut problems = Vec::new();
     let mut listen = Vec::new();
+    let mut all_read = true;
     for text in list("listeners") {
         match text.parse::<ListenerSpec>() {
             Ok(spec) if spec.name.as_deref().is_some_and(of_controller) => {}
             Ok(spec) => {
                 let name = spec.name.as_deref().unwrap_or("PLAINTEXT");
                 let protocol = protocol_of(name, &protocols);
-                if protocol.eq_ignore_ascii_case("PLAINTEXT") {
-                    listen.push(spec);
-                } else {
+                if !protocol.eq_ignore_ascii_case("PLAINTEXT") {
                     problems.push(format!(
                         "listener {text:?} asks for {protocol}, which Ottla does not implement; \
                          use PLAINTEXT, or leave it out"
                     ));
                 }
+                listen.push(spec);
             }
-            Err(error) => problems.push(format!("listeners: {error}")),
+            Err(error) => {
+                problems.push(format!("listeners: {error}"));
+                all_read = false;
+            }
         }
     }
     let mut advertise = Vec::new();
@@ -56,11 +57,11 @@ pub(super) fn listeners(
             Err(error) => problems.push(format!("advertised.listeners: {error}")),
         }
     }
-    if problems.is_empty() {
-        Ok((listen, advertise))
-    } else {
-        Err(problems)
+    if !all_read {
+        // What is advertised may belong to what could not be read.
+        advertise.clear();
     }
+    (listen, advertise, problems)
 }
 
 /// The security protocol of the listener `name`: what the map says, else the name itself.

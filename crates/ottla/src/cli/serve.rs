@@ -3,7 +3,7 @@
 mod ready;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::thread;
 
 use ottla_broker::{
     AdvertiseSpec, BrokerOptions, InvalidSettings, ListenerSpec, RequestLine, RequestTrace,
-    RunningBroker, Settings, Storage, start_blocking,
+    RunningBroker, Settings, Storage, listener_problems, start_blocking,
 };
 use ottla_log::FlushMode;
 use ottla_log::vfs::RealVfs;
@@ -114,19 +114,6 @@ fn stop(broker: RunningBroker, asked: bool, mut signals: Signals) -> ExitCode {
 
 /// What to start, from flags, environment and file; every problem at once.
 fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>> {
-    let file = match &args.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|e| {
-                format!("cannot read the settings {path:?} of --config (OTTLA_CONFIG): {e}")
-            })?;
-            Some((path.display().to_string(), text))
-        }
-        None => None,
-    };
-    let file = file
-        .as_ref()
-        .map(|(name, text)| (name.as_str(), text.as_str()));
     let mut problems = Vec::new();
     let listen: Vec<ListenerSpec> =
         parse_all("--listen (OTTLA_LISTEN)", &args.listen, &mut problems);
@@ -135,26 +122,37 @@ fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>
         &args.advertise,
         &mut problems,
     );
-    let settings = match Settings::gather(file, &args.set) {
-        Ok(settings) if problems.is_empty() => settings,
-        Ok(_) => return Err(InvalidSettings { problems }.into()),
-        Err(mut invalid) => {
-            invalid.problems.splice(0..0, problems);
-            return Err(invalid.into());
-        }
-    };
-    for warning in &settings.warnings {
-        tell(warning);
-    }
-    let mut options = BrokerOptions::new(storage(args, settings.data)?);
+    let path = args.config.as_deref();
+    let file = path.and_then(|path| read_config(path, &mut problems));
+    let all_read = problems.is_empty();
+    let file = file
+        .as_ref()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    let (settings, found) = Settings::read(file, &args.set);
+    problems.extend(found);
     let or = |given: Vec<ListenerSpec>, other| if given.is_empty() { other } else { given };
     let default = vec![ListenerSpec::loopback(PORT_DEFAULT)];
-    options.listen = or(listen, or(settings.listen, default));
-    options.advertise = if advertise.is_empty() {
+    let listen = or(listen, or(settings.listen, default));
+    let advertise = if advertise.is_empty() {
         settings.advertise
     } else {
         advertise
     };
+    // An address to advertise may belong to a listener that could not be read.
+    let advertised = if all_read { &advertise[..] } else { &[] };
+    problems.extend(listener_problems(&listen, advertised));
+    if !problems.is_empty() {
+        return Err(InvalidSettings { problems }.into());
+    }
+    for warning in &settings.warnings {
+        tell(warning);
+    }
+    if args.in_memory && settings.data.is_some() {
+        tell("log.dirs has no effect: --in-memory (OTTLA_IN_MEMORY) keeps everything in memory");
+    }
+    let mut options = BrokerOptions::new(storage(args, settings.data)?);
+    options.listen = listen;
+    options.advertise = advertise;
     let flush = args.flush.map(|flush| match flush {
         Flush::Sync => FlushMode::Sync,
         Flush::Os => FlushMode::Os,
@@ -167,6 +165,19 @@ fn options(args: &ServeArgs) -> Result<BrokerOptions, Box<dyn std::error::Error>
         options.trace = Some(Arc::new(TraceToStderr));
     }
     Ok(options)
+}
+
+/// The settings file's name and text.
+fn read_config(path: &Path, problems: &mut Vec<String>) -> Option<(String, String)> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some((path.display().to_string(), text)),
+        Err(error) => {
+            problems.push(format!(
+                "cannot read the settings {path:?} of --config (OTTLA_CONFIG): {error}"
+            ));
+            None
+        }
+    }
 }
 
 fn storage(args: &ServeArgs, configured: Option<PathBuf>) -> io::Result<Storage> {

@@ -105,28 +105,36 @@ impl BrokerConfig {
     pub fn new(
         settings: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(Self, Vec<ConfigWarning>), Vec<ConfigProblem>> {
-        let set: BTreeMap<String, String> = settings.into_iter().collect();
-        let mut problems = Vec::new();
-        let mut warnings = Vec::new();
-        for (key, value) in &set {
-            match check_setting(key, value) {
-                Ok(None) => {}
-                Ok(Some(why)) => warnings.push(ConfigWarning {
-                    key: key.clone(),
-                    why,
-                }),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        let config = Self { set };
-        if problems.is_empty() {
-            problems.extend(config.conflicts());
-        }
+        let (config, warnings, problems) = Self::read(settings);
         if problems.is_empty() {
             Ok((config, warnings))
         } else {
             Err(problems)
         }
+    }
+
+    /// As [`BrokerConfig::new`]: the settings that can be read, what to warn of, and every problem
+    /// there is. For who has more to check; nothing is to be started where there is a problem.
+    pub fn read(
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> (Self, Vec<ConfigWarning>, Vec<ConfigProblem>) {
+        let mut set: BTreeMap<String, String> = settings.into_iter().collect();
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        set.retain(|key, value| match check_setting(key, value) {
+            Ok(why) => {
+                let key = key.clone();
+                warnings.extend(why.map(|why| ConfigWarning { key, why }));
+                true
+            }
+            Err(problem) => {
+                problems.push(problem);
+                false
+            }
+        });
+        let config = Self { set };
+        problems.extend(config.conflicts());
+        (config, warnings, problems)
     }
 
     /// With the id that this node has, as if it had been given: it has no default.
