@@ -2,16 +2,21 @@
 //! written.
 //!
 //! Nothing is locked, written or repaired here, so a broker may run beside it. What it writes
-//! meanwhile may be seen in part: then the end of the newest segment looks torn.
+//! meanwhile may be seen in part: [`verify_dir`] looks again, the others tell what they see.
 
 mod checkpoints;
+mod dir;
 mod files;
 mod indexes;
+mod others;
 mod segment;
+mod told;
 mod transactions;
 mod verify;
 
+pub use dir::{Note, Report, verify_dir};
 pub use files::{InspectedFile, KeptTail, kept_tails, log_dirs};
+pub use others::{Entry, Value, other_files, read_other};
 pub use segment::{Damage, FoundBatch, Piece, read_segment};
 pub use verify::{Finding, Verified, verify};
 

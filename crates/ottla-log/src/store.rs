@@ -17,6 +17,7 @@ mod format_file;
 pub(crate) mod fuzz;
 mod has_data;
 mod journal;
+pub(crate) mod look;
 mod maintaining;
 mod names;
 mod offsets;

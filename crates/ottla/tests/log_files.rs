@@ -82,17 +82,60 @@ fn damage_has_a_line_and_an_exit_status() {
     let verified = ottla(&["verify"], dir.path());
     assert_eq!(verified.status.code(), Some(1));
     let found = lines(&verified);
-    assert!(
-        found[0].contains("00000000000000000000.log: byte 0: "),
-        "{found:?}"
-    );
-    assert!(found[0].contains("CRC-32C"), "{found:?}");
+    let about_it = "00000000000000000000.log: byte 0: ";
+    let about_it: Vec<_> = found
+        .iter()
+        .filter(|line| line.contains(about_it))
+        .collect();
+    assert!(about_it[0].contains("CRC-32C"), "{found:?}");
+    assert!(about_it[1].contains("do not match their seal"), "{found:?}");
+    let note = "journal-0: note: not looked at";
+    assert!(found.iter().any(|line| line.contains(note)), "{found:?}");
     // A time index entry of the damaged batch is one more, where both have the same millisecond.
     let last = found.last().unwrap();
     assert!(
         last.contains("in 2 logs") && !last.starts_with("no finding"),
         "{found:?}"
     );
+
+    // Of the files beside the logs, too, as lines and as JSON.
+    let dumped = lines(&ottla(&["dump", "--json"], dir.path()));
+    let dumped: Vec<Value> = dumped
+        .iter()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let mut of = Vec::new();
+    for line in &dumped {
+        match line["file"].as_str() {
+            Some(file) => of.push((file.rsplit('/').next().unwrap(), Vec::new())),
+            None => of.last_mut().unwrap().1.push(line),
+        }
+    }
+    let of = |name: &str| &of.iter().find(|(file, _)| *file == name).unwrap().1;
+    let is_orders = |line: &&&Value| line["topic"] == "orders";
+    let orders = |name: &str| of(name).iter().find(is_orders).copied().unwrap().clone();
+    assert_eq!(orders("offsets")["recoveryPoint"], 2);
+    assert_eq!(orders("recovery-point-offset-checkpoint")["offset"], 2);
+    assert_eq!(orders("stopped")["endOffset"], 2);
+    assert_eq!(orders("has-data")["partition"], 0);
+    assert_eq!(
+        of("format")[0]["directoryId"],
+        of("meta.properties")[0]["directoryId"]
+    );
+    assert_eq!(of(".kafka_cleanshutdown")[0]["brokerEpoch"], -1);
+    assert_eq!(
+        of("00000000000000000000.seal").len(),
+        2,
+        "a head and a chunk"
+    );
+    let seal = dir
+        .path()
+        .join("ottla/seals/orders-0/00000000000000000000.seal");
+    let seal = lines(&ottla(&["dump"], &seal));
+    assert!(seal[2].contains("from 0, to 147, crc \""), "{seal:?}");
+    let offsets = lines(&ottla(&["dump"], &dir.path().join("ottla/offsets")));
+    let orders = offsets.iter().find(|line| line.contains("orders")).unwrap();
+    assert!(orders.contains("recoveryPoint 2, logStart 0"), "{orders}");
 
     let nothing = ottla(&["verify"], &dir.path().join("ottla"));
     assert_eq!(nothing.status.code(), Some(2));

@@ -128,6 +128,10 @@ fn parse_kept(name: &str) -> Option<(String, Offset)> {
 }
 
 fn is_log(vfs: &dyn Vfs, path: &Path) -> Result<bool, StorageError> {
-    let listing = Listing::read(vfs, path)?;
+    let listing = match Listing::read(vfs, path) {
+        // Deleted meanwhile.
+        Err(_) if vfs.stat(path).is_ok_and(|stat| stat.is_none()) => return Ok(false),
+        listing => listing?,
+    };
     Ok(listing.metadata || !listing.segments.is_empty())
 }

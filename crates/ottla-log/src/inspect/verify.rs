@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoints::{load_producers, read_epochs, read_topic_id};
+use super::checkpoints::{load_producers, read_epochs};
+use super::dir::Report;
 use super::indexes::{
     OFFSET_ENTRY, OffsetIndexEntry, TIME_ENTRY, TimeIndexEntry, read_offset_index, read_time_index,
 };
@@ -10,6 +11,8 @@ use super::segment::{Damage, FoundBatch, Piece, read_segment};
 use super::transactions::Aborted;
 use crate::log::dir::{self, Listing};
 use crate::producer_state::{EndedTransaction, ProducerState};
+use crate::seal::Seal;
+use crate::store::look::Told;
 use crate::vfs::Vfs;
 use crate::{LeaderEpoch, Limits, Offset, StorageError};
 
@@ -29,6 +32,10 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {
+    /// Logs, where a whole directory was checked.
+    pub logs: u64,
+    /// Seals that count.
+    pub seals: u64,
     /// Segments.
     pub segments: u64,
     /// Batches whose checksum is right.
@@ -37,7 +44,7 @@ pub struct Verified {
     pub records: u64,
     /// Entries of index files.
     pub index_entries: u64,
-    /// The offset after the last good batch.
+    /// The offset after the last good batch, where one log was checked.
     pub end: Offset,
 }
 
@@ -52,55 +59,89 @@ pub fn verify(
     limits: &Limits,
     report: &mut dyn FnMut(Finding),
 ) -> Result<Verified, StorageError> {
+    let report = &mut |told| {
+        if let Report::Finding(finding) = told {
+            report(finding);
+        }
+    };
+    verify_told(vfs, dir, limits, &Told::default(), report)
+}
+
+/// As [`verify`], and against what is `told` of the log.
+pub(super) fn verify_told(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    limits: &Limits,
+    told: &Told,
+    report: &mut dyn FnMut(Report),
+) -> Result<Verified, StorageError> {
     let listing = Listing::read(vfs, dir)?;
     let first = listing.segments.first().copied().unwrap_or_default();
     let mut verifier = Verifier {
         vfs,
         dir,
         limits,
+        told,
         report,
         listing: &listing,
         producers: ProducerState::new(first, limits),
         whole: first,
         snapshots_from: Offset::ZERO,
+        known_epochs: Vec::new(),
         epochs: Vec::new(),
         done: Verified {
             end: first,
             ..Verified::default()
         },
     };
+    verifier.known_epochs = verifier.known_epochs();
     for base in &listing.segments {
-        verifier.segment(*base)?;
+        verifier.segment(*base);
     }
     verifier.snapshots_up_to(Offset::new(i64::MAX - 1));
     verifier.epoch_file();
-    verifier.metadata();
+    verifier.whole();
+    verifier.stale_seals();
     Ok(verifier.done)
 }
 
-struct Verifier<'a> {
-    vfs: &'a dyn Vfs,
-    dir: &'a Path,
+impl Verified {
+    /// Adds what was looked at elsewhere.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.seals += other.seals;
+        self.segments += other.segments;
+        self.batches += other.batches;
+        self.records += other.records;
+        self.index_entries += other.index_entries;
+    }
+}
+
+pub(super) struct Verifier<'a> {
+    pub(super) vfs: &'a dyn Vfs,
+    pub(super) dir: &'a Path,
     limits: &'a Limits,
-    report: &'a mut dyn FnMut(Finding),
-    listing: &'a Listing,
+    pub(super) told: &'a Told,
+    pub(super) report: &'a mut dyn FnMut(Report),
+    pub(super) listing: &'a Listing,
     producers: ProducerState,
     /// From here on no offset was missing so far.
     whole: Offset,
     /// Snapshots below were compared.
     snapshots_from: Offset,
-    epochs: Vec<FoundEpoch>,
-    done: Verified,
+    /// By the file: each epoch and where it begins.
+    pub(super) known_epochs: Vec<(LeaderEpoch, Offset)>,
+    pub(super) epochs: Vec<FoundEpoch>,
+    pub(super) done: Verified,
 }
 
 /// A leader epoch, as the batches tell it.
 #[derive(Clone, Copy, Debug)]
-struct FoundEpoch {
+pub(super) struct FoundEpoch {
     epoch: LeaderEpoch,
     /// The offset after the last batch of the epoch before.
     earliest: Offset,
     /// Its first batch.
-    first: Offset,
+    pub(super) first: Offset,
 }
 
 /// The index files of a segment, whose entries are met one by one.
@@ -118,16 +159,16 @@ struct Indexes {
 }
 
 impl Verifier<'_> {
-    fn find(&mut self, path: PathBuf, position: Option<u64>, what: String) {
-        (self.report)(Finding {
+    pub(super) fn find(&mut self, path: PathBuf, position: Option<u64>, what: String) {
+        (self.report)(Report::Finding(Finding {
             path,
             position,
             what,
-        });
+        }));
     }
 
     /// What a file that cannot be read says.
-    fn unless<T>(&mut self, path: &Path, read: Result<T, StorageError>) -> Option<T> {
+    pub(super) fn unless<T>(&mut self, path: &Path, read: Result<T, StorageError>) -> Option<T> {
         match read {
             Ok(read) => Some(read),
             Err(StorageError::Corrupt { position, why, .. }) => {
@@ -141,7 +182,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn segment(&mut self, base: Offset) -> Result<(), StorageError> {
+    fn segment(&mut self, base: Offset) {
         let path = dir::file_in(self.dir, base, dir::LOG);
         self.done.segments += 1;
         if base < self.done.end {
@@ -151,15 +192,33 @@ impl Verifier<'_> {
             );
             self.find(path.clone(), None, what);
         }
+        // Before the batches: it speaks for fewer where they grow meanwhile.
+        let seal = self.seal_of(base);
         let mut indexes = self.indexes(base);
         let is_last = self.listing.segments.last() == Some(&base);
         let (vfs, limits) = (self.vfs, self.limits);
-        read_segment(vfs, &path, base, limits, &mut |piece| match piece {
-            Piece::Batch(batch) => self.batch(&path, &mut indexes, &batch),
+        let read = read_segment(vfs, &path, base, limits, &mut |piece| match piece {
+            Piece::Batch(batch) => {
+                self.next_of_seal(&path, seal.as_ref(), &batch);
+                self.batch(&path, &mut indexes, &batch);
+            }
             Piece::Damage(damage) => self.damage(&path, is_last, &damage),
-        })?;
+        });
+        self.unless(&path, read);
         self.rest_of(&mut indexes);
-        Ok(())
+        if let Some(seal) = &seal {
+            self.sealed(base, seal);
+        }
+    }
+
+    /// What was sealed ends with a batch, at the offset that the seal says.
+    fn next_of_seal(&mut self, path: &Path, seal: Option<&Seal>, batch: &FoundBatch) {
+        let end = batch.position + batch.header.size_bytes() as u64;
+        let next = batch.header.next_offset();
+        if let Some(seal) = seal.filter(|seal| seal.size == end && seal.next != next) {
+            let what = format!("offset {next} comes next; its seal says {}", seal.next);
+            self.find(path.to_path_buf(), Some(batch.position), what);
+        }
     }
 
     fn batch(&mut self, path: &Path, indexes: &mut Indexes, batch: &FoundBatch) {
@@ -191,6 +250,13 @@ impl Verifier<'_> {
 
     fn epoch(&mut self, path: &Path, batch: &FoundBatch) {
         let (epoch, first) = (batch.header.leader_epoch, batch.header.base_offset);
+        if let Some(by_file) = self
+            .epoch_by_file(first, epoch)
+            .filter(|known| *known != epoch)
+        {
+            let what = format!("the leader epoch is {epoch}; by the log's file it is {by_file}");
+            self.find(path.to_path_buf(), Some(batch.position), what);
+        }
         match self.epochs.last() {
             Some(latest) if epoch < latest.epoch => {
                 let what = format!(
@@ -212,6 +278,13 @@ impl Verifier<'_> {
         let rest = damage.file_len - damage.position;
         let what = match damage.resumes {
             Some(at) => format!("{}; good batches go on at byte {at}", damage.why),
+            None if is_last && self.told.may_be_torn && !self.was_durable() => {
+                let what = format!(
+                    "byte {}: the last {rest} bytes are no whole batch: a write cut off, or under way",
+                    damage.position
+                );
+                return self.note(path.to_path_buf(), what);
+            }
             None if is_last => format!(
                 "{}; the last {rest} bytes are no whole batch: a write cut off, or under way",
                 damage.why
@@ -367,9 +440,9 @@ impl Verifier<'_> {
         }
     }
 
-    fn metadata(&mut self) {
-        let path = self.dir.join(dir::METADATA);
-        let read = read_topic_id(self.vfs, &path);
-        self.unless(&path, read);
+    /// Whether what comes next was made durable.
+    fn was_durable(&self) -> bool {
+        let point = self.told.recovery_point;
+        point.is_some_and(|point| self.done.end < point)
     }
 }

@@ -58,8 +58,11 @@ impl Replay {
                 let bytes = read(&path, SNAPSHOT_BYTES_MAX)?;
                 ProducerState::load(&bytes, *offset, &limits).ok()
             });
+        // Also where it has epochs that begin at the end: a batch of another one may come there.
+        let differs =
+            |bytes: &Vec<u8>| epochs.as_ref().map(Derived::snapshot).as_ref() != Some(bytes);
         Self {
-            epochs_differ: file.is_some() && epochs.is_none(),
+            epochs_differ: file.as_ref().is_some_and(differs),
             epochs_from: if epochs.is_some() { upto } else { start },
             epochs: epochs.unwrap_or_default(),
             producers: producers.unwrap_or_else(|| ProducerState::new(start, &limits)),

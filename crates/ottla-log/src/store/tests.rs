@@ -15,3 +15,4 @@ mod seals;
 mod stopped;
 mod threads;
 mod transactions;
+mod verify;

@@ -364,7 +364,8 @@ pub(crate) struct ConsumeArgs {
 ottla log dump ottla-data/kafka/orders-0\n  \
 ottla log dump --records ottla-data/kafka/orders-0/00000000000000000000.log")]
 pub(crate) enum LogCommand {
-    /// Print what the files of a log hold: batches, index entries, producers, leader epochs.
+    /// Print what the files of a log hold: batches, index entries, producers, leader epochs; of a
+    /// data directory also checkpoints, seals and the journal.
     #[command(
         after_help = "Examples:\n  ottla log dump ottla-data/kafka/orders-0\n  \
 ottla log dump --records ottla-data/kafka/orders-0/00000000000000000000.log\n  \
@@ -380,9 +381,10 @@ ottla log dump --json ottla-data/kafka/orders-0/leader-epoch-checkpoint"
         #[arg(long)]
         json: bool,
     },
-    /// Check every checksum, offset, record, index entry and producer, and print a line for each
-    /// finding. The exit status is 0 where there is none, 1 where there is one, and 2 where
-    /// something cannot be read.
+    /// Check every checksum, offset, record, index entry and producer, of a data directory also
+    /// seals, checkpoints and the journal, and print a line for each finding. A broker may run
+    /// beside it. Notes are of what is no loss. The exit status is 0 where there is no finding, 1
+    /// where there is one, and 2 where something cannot be read.
     #[command(after_help = "Examples:\n  ottla log verify ottla-data\n  \
 ottla log verify --json ottla-data/kafka/orders-0")]
     Verify {

@@ -27,8 +27,8 @@ enum LogError {
     )]
     NoLog { path: String },
     #[error(
-        "{path:?} is no file of a log: its name does not end with .log, .index, .timeindex, \
-         .txnindex or .snapshot, and is neither leader-epoch-checkpoint nor partition.metadata"
+        "{path:?} is no file of a log or of a data directory; give one such as \
+         00000000000000000000.log, or a directory"
     )]
     NoLogFile { path: String },
     #[error("writing the result: {0}")]

@@ -109,7 +109,7 @@ impl Scan {
         let mut highest = 0;
         for area in 0..2 {
             let path = area_path(dir, area);
-            let Some(file) = open(vfs, &path)? else {
+            let Some(file) = open(vfs, &path, OpenMode::Write)? else {
                 continue;
             };
             let io = |e| StorageError::io("cut", &path, e);
@@ -131,24 +131,41 @@ impl Scan {
 
     /// Reads both areas from the device, not from the page cache.
     pub(crate) fn read(vfs: &dyn Vfs, dir: &Path, key: Key) -> Result<Self, ScanError> {
-        let mut scan = Self::default();
-        let mut found = Vec::new();
-        for area in 0..2 {
+        let mut areas = [None, None];
+        for (area, place) in areas.iter_mut().enumerate() {
             let path = area_path(dir, area);
-            let Some(file) = open(vfs, &path)? else {
+            let Some(file) = open(vfs, &path, OpenMode::Write)? else {
                 continue;
             };
             let io = |e| StorageError::io("read", &path, e);
             // Written back and dropped: what the last process could not write is not believed.
             file.sync_data().map_err(io)?;
             file.drop_cache().map_err(io)?;
-            found.extend(heads(&*file, area, key).map_err(io)?);
-            scan.areas[area].exists = true;
-            scan.areas[area].len = file.len().map_err(io)?;
-            scan.files[area] = Some(file);
+            *place = Some(file);
         }
         vfs.sync_dir(dir)
             .map_err(|e| StorageError::io("sync the directory", dir, e))?;
+        Self::of(dir, key, areas)
+    }
+
+    /// Reads both areas as they are, for who only looks: somebody may be writing them.
+    pub(crate) fn look(vfs: &dyn Vfs, dir: &Path, key: Key) -> Result<Self, ScanError> {
+        let open = |area| open(vfs, &area_path(dir, area), OpenMode::Read);
+        Self::of(dir, key, [open(0)?, open(1)?])
+    }
+
+    fn of(dir: &Path, key: Key, files: [Option<Arc<dyn File>>; 2]) -> Result<Self, ScanError> {
+        let mut scan = Self::default();
+        let mut found = Vec::new();
+        for (area, file) in files.iter().enumerate() {
+            let Some(file) = file else { continue };
+            let path = area_path(dir, area);
+            let io = |e| StorageError::io("read", &path, e);
+            found.extend(heads(&**file, area, key).map_err(io)?);
+            scan.areas[area].exists = true;
+            scan.areas[area].len = file.len().map_err(io)?;
+        }
+        scan.files = files;
         found.sort_by_key(|f| f.head.sequence);
         scan.next_sequence = found.last().map_or(0, |f| f.head.sequence) + 1;
         let files = &scan.files;
@@ -161,6 +178,11 @@ impl Scan {
             scan.rounds.push(round);
         }
         Ok(scan)
+    }
+
+    /// Higher than the number of any round that was seen.
+    pub(crate) const fn next_sequence(&self) -> u64 {
+        self.next_sequence
     }
 
     /// Hands the `len` bytes at `position` of an area to `take`, piece by piece.
@@ -185,8 +207,8 @@ impl Scan {
     }
 }
 
-fn open(vfs: &dyn Vfs, path: &Path) -> Result<Option<Arc<dyn File>>, StorageError> {
-    match vfs.open(path, OpenMode::Write) {
+fn open(vfs: &dyn Vfs, path: &Path, mode: OpenMode) -> Result<Option<Arc<dyn File>>, StorageError> {
+    match vfs.open(path, mode) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(StorageError::io("open", path, e)),

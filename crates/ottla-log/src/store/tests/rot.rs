@@ -41,7 +41,7 @@ fn put(log: &Log, record: Record, epoch: i32, of: Option<i32>) {
 }
 
 /// Some logs of some segments each, some transactions aborted, the first records deleted.
-fn filled() -> (MemVfs, Store, Vec<Seen>) {
+pub(super) fn filled() -> (MemVfs, Store, Vec<Seen>) {
     let mut ever = Vec::new();
     let vfs = MemVfs::new();
     let store = Store::open_in(world(vfs.clone()), DIR, small()).unwrap();
@@ -74,7 +74,7 @@ fn filled() -> (MemVfs, Store, Vec<Seen>) {
 }
 
 /// Every file, with its length.
-fn files(vfs: &MemVfs, dir: &Path, found: &mut BTreeMap<PathBuf, u64>) {
+pub(super) fn files(vfs: &MemVfs, dir: &Path, found: &mut BTreeMap<PathBuf, u64>) {
     for entry in vfs.list(dir).unwrap() {
         let path = dir.join(&entry.name);
         if entry.is_dir {
@@ -86,7 +86,7 @@ fn files(vfs: &MemVfs, dir: &Path, found: &mut BTreeMap<PathBuf, u64>) {
     }
 }
 
-fn flip(vfs: &MemVfs, path: &Path, position: u64) {
+pub(super) fn flip(vfs: &MemVfs, path: &Path, position: u64) {
     let file = vfs.open(path, OpenMode::Write).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, position).unwrap();
@@ -97,7 +97,7 @@ fn flip(vfs: &MemVfs, path: &Path, position: u64) {
 
 /// What a reader of a log learns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     /// The bytes of each batch that can be read, and whether a reader of committed records is told
     /// to leave it out.
     batches: BTreeMap<i64, (Vec<u8>, bool)>,

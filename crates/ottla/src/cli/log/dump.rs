@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use ottla_log::inspect::{
-    Damage, EpochStart, FoundBatch, InspectedFile, OffsetIndexEntry, Piece, ProducerEntry,
-    TimeIndexEntry, read_epochs, read_offset_index, read_producers, read_segment, read_time_index,
-    read_topic_id, read_txn_index,
+    self, Damage, EpochStart, FoundBatch, InspectedFile, OffsetIndexEntry, Piece, ProducerEntry,
+    TimeIndexEntry, other_files, read_epochs, read_offset_index, read_other, read_producers,
+    read_segment, read_time_index, read_topic_id, read_txn_index,
 };
 use ottla_log::vfs::Vfs;
 use ottla_log::{
@@ -28,10 +28,18 @@ pub(super) fn run(
     let stat = vfs.stat(path);
     let stat = stat.map_err(|e| StorageError::io("look at", path, e))?;
     if stat.is_some_and(|stat| !stat.is_dir) {
-        let file = InspectedFile::of(path).ok_or_else(|| LogError::NoLogFile {
-            path: path.display().to_string(),
-        })?;
-        return dump.file(path, file);
+        if let Some(file) = InspectedFile::of(path) {
+            return dump.file(path, file);
+        }
+        return match dump.other(path)? {
+            true => Ok(()),
+            false => Err(LogError::NoLogFile {
+                path: path.display().to_string(),
+            }),
+        };
+    }
+    for path in other_files(vfs, path) {
+        dump.other(&path)?;
     }
     for dir in logs_at(vfs, path)? {
         let entries = vfs.list(&dir);
@@ -75,6 +83,24 @@ impl Dump<'_, '_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A file that is of no log; `false` where it is none that is known.
+    fn other(&mut self, path: &Path) -> Result<bool, LogError> {
+        let entries = match read_other(self.vfs, path) {
+            Ok(Some(entries)) => entries,
+            Ok(None) => return Ok(false),
+            // The others may be whole.
+            Err(error) => vec![vec![(
+                "unreadable",
+                inspect::Value::Text(error.to_string()),
+            )]],
+        };
+        let name = path.display();
+        self.out
+            .line(|| name.to_string(), || json!({"file": name.to_string()}))?;
+        self.list(&entries)?;
+        Ok(true)
     }
 
     fn list<T: Entry>(&mut self, entries: &[T]) -> Result<(), LogError> {
@@ -155,6 +181,29 @@ impl Dump<'_, '_> {
 trait Entry {
     fn text(&self) -> String;
     fn json(&self) -> Value;
+}
+
+impl Entry for inspect::Entry {
+    fn text(&self) -> String {
+        let field = |(name, value): &(&str, inspect::Value)| match value {
+            inspect::Value::Number(number) => format!("{name} {number}"),
+            inspect::Value::Text(text) => format!("{name} {text:?}"),
+            _ => (*name).to_owned(),
+        };
+        self.iter().map(field).collect::<Vec<_>>().join(", ")
+    }
+
+    fn json(&self) -> Value {
+        let field = |(name, value): &(&str, inspect::Value)| {
+            let value = match value {
+                inspect::Value::Number(number) => json!(number),
+                inspect::Value::Text(text) => json!(text),
+                _ => Value::Null,
+            };
+            ((*name).to_owned(), value)
+        };
+        Value::Object(self.iter().map(field).collect())
+    }
 }
 
 impl Entry for OffsetIndexEntry {

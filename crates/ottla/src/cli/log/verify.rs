@@ -1,37 +1,40 @@
 //! `ottla log verify`: a line for each finding.
 
+use std::io;
 use std::path::Path;
 
 use ottla_log::Limits;
-use ottla_log::inspect::{Finding, KeptTail, kept_tails, verify};
+use ottla_log::inspect::{Finding, KeptTail, Note, Report, kept_tails, verify_dir};
 use ottla_log::vfs::Vfs;
 use serde_json::json;
 
 use super::{LogError, Printer, logs_at};
 
-/// Checks the logs at `path`; whether they are sound.
+/// Checks what is at `path`; whether it is sound.
 pub(super) fn run(vfs: &dyn Vfs, path: &Path, out: &mut Printer<'_>) -> Result<bool, LogError> {
-    let limits = Limits::default();
-    let (mut findings, mut logs, mut segments, mut batches, mut records) = (0_u64, 0_u64, 0, 0, 0);
-    for dir in logs_at(vfs, path)? {
-        let mut failed = None;
-        let verified = verify(vfs, &dir, &limits, &mut |finding| {
-            findings += 1;
-            if let Err(error) = print(out, &finding) {
-                failed.get_or_insert(error);
+    logs_at(vfs, path)?;
+    let (mut findings, mut failed) = (0_u64, None);
+    let verified = verify_dir(vfs, path, &Limits::default(), &mut |told| {
+        let printed = match told {
+            Report::Finding(finding) => {
+                findings += 1;
+                print(out, &finding)
             }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
+            Report::Note(note) => print_note(out, &note),
+            _ => Ok(()),
+        };
+        if let Err(error) = printed {
+            failed.get_or_insert(error);
         }
-        logs += 1;
-        segments += verified.segments;
-        batches += verified.batches;
-        records += verified.records;
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     for tail in kept_tails(vfs, path)? {
         print_kept(out, &tail)?;
     }
+    let (logs, segments, seals) = (verified.logs, verified.segments, verified.seals);
+    let (batches, records) = (verified.batches, verified.records);
     out.line(
         || {
             let found = match findings {
@@ -40,12 +43,13 @@ pub(super) fn run(vfs: &dyn Vfs, path: &Path, out: &mut Printer<'_>) -> Result<b
                 many => format!("{many} findings"),
             };
             format!(
-                "{found} in {logs} logs, {segments} segments, {batches} batches, {records} records"
+                "{found} in {logs} logs, {segments} segments, {seals} of them sealed, {batches} \
+                 batches, {records} records"
             )
         },
         || {
-            json!({"findings": findings, "logs": logs, "segments": segments, "batches": batches,
-                "records": records})
+            json!({"findings": findings, "logs": logs, "segments": segments, "seals": seals,
+                "batches": batches, "records": records})
         },
     )?;
     Ok(findings == 0)
@@ -69,7 +73,7 @@ fn print_kept(out: &mut Printer<'_>, tail: &KeptTail) -> Result<(), LogError> {
     Ok(())
 }
 
-fn print(out: &mut Printer<'_>, finding: &Finding) -> Result<(), LogError> {
+fn print(out: &mut Printer<'_>, finding: &Finding) -> io::Result<()> {
     let path = finding.path.display();
     out.line(
         || match finding.position {
@@ -77,6 +81,14 @@ fn print(out: &mut Printer<'_>, finding: &Finding) -> Result<(), LogError> {
             None => format!("{path}: {}", finding.what),
         },
         || json!({"file": path.to_string(), "position": finding.position, "what": finding.what}),
-    )?;
-    Ok(())
+    )
+}
+
+/// What is no loss by itself.
+fn print_note(out: &mut Printer<'_>, note: &Note) -> io::Result<()> {
+    let path = note.path.display();
+    out.line(
+        || format!("{path}: note: {}", note.what),
+        || json!({"file": path.to_string(), "note": note.what}),
+    )
 }
