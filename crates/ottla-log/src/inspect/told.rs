@@ -1,12 +1,14 @@
 //! A log against what the other files of its data directory say of it, and against its seals.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::checkpoints::{read_epochs, read_topic_id};
 use super::dir::{Note, Report};
 use super::indexes::read_whole;
 use super::verify::Verifier;
+use crate::derived::Derived as _;
+use crate::epoch_cache::LeaderEpochCache;
 use crate::log::Left;
 use crate::log::dir;
 use crate::seal::{CHUNK, FileSum, SEAL_BYTES_MAX, Seal};
@@ -44,6 +46,23 @@ impl Verifier<'_> {
         newest_first
             .find(|(_, start)| *start <= offset)
             .map(|(epoch, _)| *epoch)
+    }
+
+    /// What lies between a segment and the one before: taken by compaction, or lost.
+    pub(super) fn gap_before(&mut self, base: Offset, path: &Path) {
+        let end = self.done.end;
+        let is_first = self.listing.segments.first() == Some(&base);
+        let is_compacted = self.told.cleaned.is_some_and(|cleaned| end < cleaned);
+        if is_first || base <= end || is_compacted {
+            return;
+        }
+        let what = format!("offsets {end} to {} before it are missing", base.plus(-1));
+        let is_told = self.told.cleaned.is_some() && !self.told.may_be_torn;
+        match is_told {
+            true => self.find(path.to_path_buf(), None, what),
+            // A compaction is noted elsewhere, and later.
+            false => self.note(path.to_path_buf(), format!("{what}, unless compacted")),
+        }
     }
 
     /// What was said of the log as a whole.
@@ -106,6 +125,9 @@ impl Verifier<'_> {
     fn topic(&mut self) {
         let path = self.dir.join(dir::METADATA);
         let read = read_topic_id(self.vfs, &path);
+        if self.told.may_be_torn && self.listing.segments.is_empty() && read.is_err() {
+            return self.note(path, "it is being made, or that was cut off".to_owned());
+        }
         let found = self.unless(&path, read).flatten();
         let left = self.told.left.as_ref().map(|left| left.topic_id);
         let says = [
@@ -148,16 +170,28 @@ impl Verifier<'_> {
                 self.find(path, None, what);
             }
         }
-        let files = [
-            (self.dir.join(dir::EPOCHS), &left.epochs),
-            (
-                dir::file_in(self.dir, left.end, dir::SNAPSHOT),
-                &left.producers,
-            ),
-        ];
-        for (path, expected) in files {
-            let read = read_whole(self.vfs, &path, expected.len() + 1);
-            if !matches!(read, Ok(Some(found)) if found == *expected) {
+        self.as_left(self.dir.join(dir::EPOCHS), &left.epochs);
+        self.as_left(
+            dir::file_in(self.dir, left.end, dir::SNAPSHOT),
+            &left.producers,
+        );
+    }
+
+    /// Whether the file at `path` is what our clean stop left.
+    fn as_left(&mut self, path: PathBuf, expected: &[u8]) {
+        let read = read_whole(self.vfs, &path, expected.len() + 1);
+        let is_snapshot = path.extension().is_some();
+        match read {
+            Ok(Some(found)) if found == expected => {}
+            Ok(None) if is_snapshot => {
+                self.note(
+                    path,
+                    "it is missing, and made anew where it is needed".to_owned(),
+                );
+            }
+            // Of a log without epochs nobody writes one.
+            Ok(None) if expected == LeaderEpochCache::default().snapshot() => {}
+            Ok(_) | Err(_) => {
                 let what = "it is not what the clean stop left, by ottla/stopped";
                 self.find(path, None, what.to_owned());
             }

@@ -192,6 +192,7 @@ impl Verifier<'_> {
             );
             self.find(path.clone(), None, what);
         }
+        self.gap_before(base, &path);
         // Before the batches: it speaks for fewer where they grow meanwhile.
         let seal = self.seal_of(base);
         let mut indexes = self.indexes(base);
@@ -280,7 +281,8 @@ impl Verifier<'_> {
             Some(at) => format!("{}; good batches go on at byte {at}", damage.why),
             None if is_last && self.told.may_be_torn && !self.was_durable() => {
                 let what = format!(
-                    "byte {}: the last {rest} bytes are no whole batch: a write cut off, or under way",
+                    "byte {}: the last {rest} bytes are no whole batch: a write cut off, or under \
+                     way",
                     damage.position
                 );
                 return self.note(path.to_path_buf(), what);

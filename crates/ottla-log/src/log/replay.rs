@@ -24,6 +24,8 @@ pub(super) struct Replay {
     pub(super) epochs: LeaderEpochCache,
     /// There is a file of other epochs.
     pub(super) epochs_differ: bool,
+    /// What the file holds.
+    epochs_file: Option<Vec<u8>>,
     /// Batches below it are in `epochs` already.
     epochs_from: Offset,
     pub(super) producers: ProducerState,
@@ -58,11 +60,9 @@ impl Replay {
                 let bytes = read(&path, SNAPSHOT_BYTES_MAX)?;
                 ProducerState::load(&bytes, *offset, &limits).ok()
             });
-        // Also where it has epochs that begin at the end: a batch of another one may come there.
-        let differs =
-            |bytes: &Vec<u8>| epochs.as_ref().map(Derived::snapshot).as_ref() != Some(bytes);
         Self {
-            epochs_differ: file.as_ref().is_some_and(differs),
+            epochs_differ: file.is_some() && epochs.is_none(),
+            epochs_file: file,
             epochs_from: if epochs.is_some() { upto } else { start },
             epochs: epochs.unwrap_or_default(),
             producers: producers.unwrap_or_else(|| ProducerState::new(start, &limits)),
@@ -81,10 +81,18 @@ impl Replay {
         Some(Self {
             epochs: LeaderEpochCache::load(epochs, end, limits).ok()?,
             epochs_differ: false,
+            epochs_file: None,
             epochs_from: end,
             producers: ProducerState::load(producers, end, limits).ok()?,
             limits: limits.clone(),
         })
+    }
+
+    /// Whether the file says something else by now, such as an epoch that begins at the end: a
+    /// batch of another one may come there.
+    pub(super) fn is_file_stale(&self) -> bool {
+        let file = self.epochs_file.as_ref();
+        file.is_some_and(|file| *file != self.epochs.snapshot())
     }
 
     /// Takes in the next batch; answers the transaction that it aborts, if it does.

@@ -40,7 +40,8 @@ pub(crate) struct Look {
 /// same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// Our own clean mark is there: nothing is under way, and nothing was cut off.
+    /// Our own clean mark is there, or Kafka's in a directory of Kafka's: nothing is under way, and
+    /// nothing was cut off.
     is_clean: bool,
     seal_root: Option<PathBuf>,
     offsets: Offsets,
@@ -60,6 +61,8 @@ pub(crate) struct Told {
     /// Everything below is in its files.
     pub(crate) recovery_point: Option<Offset>,
     pub(crate) log_start: Option<Offset>,
+    /// Below this compaction may have taken any offset; elsewhere too, where that is not noted yet.
+    pub(crate) cleaned: Option<Offset>,
     /// Where a file that is not written with each change says it.
     pub(crate) high_watermark: Option<Offset>,
     /// How our clean stop left it.
@@ -84,6 +87,7 @@ impl Said {
             topic_id: self.has_data.get(&id).copied(),
             recovery_point: offsets.map(|of| of.recovery_point),
             log_start: offsets.map(|of| of.log_start),
+            cleaned: offsets.map(|of| of.cleaned),
             high_watermark: self.high_watermarks.get(&id).copied(),
             left: self.stopped.get(&id).cloned(),
             seal_dir: self.seal_root.as_ref().map(|root| root.join(name)),
@@ -135,6 +139,7 @@ pub(crate) fn look(vfs: &dyn Vfs, root: &Path, limits: &Limits) -> Look {
 /// Looks at `root`, a log.dir of Apache Kafka.
 pub(crate) fn look_at_kafkas(vfs: &dyn Vfs, root: &Path, limits: &Limits) -> Look {
     let mut looker = Looker::new(vfs, limits, root.to_path_buf(), PathBuf::new());
+    looker.look.said.is_clean = looker.read(&root.join(MARKER)).is_some();
     looker.kafkas(None);
     looker.look
 }

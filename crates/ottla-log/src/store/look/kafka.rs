@@ -67,6 +67,9 @@ impl Looker<'_> {
             for (id, offset) in starts {
                 found.entry(id).or_default().log_start = offset;
             }
+            for (id, offset) in cleaned {
+                found.entry(id).or_default().cleaned = offset;
+            }
             return;
         };
         if is_clean {

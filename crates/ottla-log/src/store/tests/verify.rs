@@ -1,5 +1,5 @@
-//! `verify_dir`: a sound directory has no finding, at rest, after a kill and beside a store at work;
-//! a flipped bit anywhere has one, but where it means nothing.
+//! `verify_dir`: a sound directory has no finding, at rest, after a kill and beside a store at
+//! work; a flipped bit anywhere has one, but where it means nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
@@ -136,6 +136,19 @@ fn what_is_no_loss_is_noted() {
         file.write_all_at(&mut [IoSlice::new(b"torn")], file.len().unwrap())
             .unwrap();
     };
+    let middle = vfs
+        .list(&log)
+        .unwrap()
+        .into_iter()
+        .filter(|e| e.name.ends_with(".log"))
+        .nth(1);
+    let middle = log.join(middle.unwrap().name);
+    let gone = |vfs: &MemVfs| {
+        for extension in ["log", "index", "timeindex", "txnindex", "snapshot"] {
+            let _ = vfs.remove_file(&middle.with_extension(extension));
+        }
+    };
+    noted(&gone, "unless compacted");
     noted(&torn, "the last 4 bytes are no whole batch");
     let at_rest = dir().join("ottla/at-rest");
     noted(
@@ -164,18 +177,22 @@ fn what_is_gone_is_found() {
     let segments = logs
         .keys()
         .filter(|path| path.extension().is_some_and(|e| e == "log"));
-    let (first, last) = (
-        segments.clone().next().unwrap(),
-        segments.clone().next_back().unwrap(),
-    );
-    let [first, last] =
-        [first, last].map(|path| path.strip_prefix(dir()).unwrap().to_str().unwrap());
+    let segments = segments.map(|path| path.strip_prefix(dir()).unwrap().to_str().unwrap());
+    let segments: Vec<&str> = segments.collect();
+    let [first, second, .., last] = segments[..] else {
+        panic!("{segments:?}");
+    };
     found(&vfs, first, "the log starts at 9");
     found(&vfs, "ottla/format", "nothing else is looked at");
     found(&vfs, "kafka/meta.properties", "it is missing");
     found(&vfs, "kafka/orders-0", "held data of topic id");
     found(&vfs, "kafka/orders-0/partition.metadata", "it is missing");
     assert!(store.close().clean);
+    found(&vfs, second, "before it are missing");
+    let snapshot = "kafka/orders-0/00000000000000000036.snapshot";
+    let without = vfs.fork();
+    without.remove_file(&dir().join(snapshot)).unwrap();
+    assert_eq!(verified(&without, dir()).1, [], "it is made anew");
     found(&vfs, last, "everything below 36 was durable");
     found(
         &vfs,
@@ -187,6 +204,15 @@ fn what_is_gone_is_found() {
         "kafka/orders-0/leader-epoch-checkpoint",
         "by ottla/stopped",
     );
+}
+
+/// Apache Kafka's own directory, as it left it: checkpoints, epochs and what is compacted.
+#[test]
+fn what_kafka_left_has_no_finding() {
+    let vfs = crate::vfs::RealVfs::new();
+    let (verified, findings, _) = verified(&vfs, &crate::golden_tests::dir());
+    assert_eq!(findings, []);
+    assert!(verified.logs > 5 && verified.records > 20, "{verified:?}");
 }
 
 /// Bits that nothing can tell from what a sound directory may hold.
