@@ -1,6 +1,8 @@
 //! A line per request, for whoever wants to see what clients do (`--trace-requests`).
 
-mod summary;
+pub(crate) mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

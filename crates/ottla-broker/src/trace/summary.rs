@@ -43,6 +43,38 @@ pub(super) fn topics(request: &Request, image: &Image) -> (Option<String>, usize
             let text = first.map(|t| name_or_id(t.name.as_ref(), t.topic_id.into_bytes(), image));
             (text, r.topics.len())
         }
+        Request::OffsetFetch(r) if r.groups.is_empty() => r
+            .topics
+            .as_ref()
+            .map_or((None, 0), |topics| named(topics.iter().map(|t| &t.name))),
+        Request::OffsetFetch(r) => {
+            let topics = r.groups.iter().filter_map(|group| group.topics.as_ref());
+            let count = topics.clone().map(ottla_protocol::Seq::len).sum();
+            let first = topics.flat_map(|topics| topics.iter()).next();
+            let text = first.map(|t| name_or_id(Some(&t.name), t.topic_id.into_bytes(), image));
+            (text, count)
+        }
+        other => of_the_cluster(other),
+    }
+}
+
+/// As [`topics`], for who asks how the cluster is.
+fn of_the_cluster(request: &Request) -> (Option<String>, usize) {
+    match request {
+        Request::DescribeProducers(r) => named(r.topics.iter().map(|t| &t.name)),
+        Request::DescribeQuorum(r) => named(r.topics.iter().map(|t| &t.topic_name)),
+        Request::DescribeLogDirs(r) => r
+            .topics
+            .as_ref()
+            .map_or((None, 0), |topics| named(topics.iter().map(|t| &t.topic))),
+        Request::ElectLeaders(r) => {
+            let topics = r.topic_partitions.as_ref();
+            topics.map_or((None, 0), |topics| named(topics.iter().map(|t| &t.topic)))
+        }
+        Request::ListPartitionReassignments(r) => r
+            .topics
+            .as_ref()
+            .map_or((None, 0), |topics| named(topics.iter().map(|t| &t.name))),
         _ => (None, 0),
     }
 }
@@ -73,7 +105,7 @@ fn escaped(name: &str) -> String {
 }
 
 /// The first error in a response.
-pub(super) fn result(response: &Response) -> ErrorCode {
+pub(crate) fn result(response: &Response) -> ErrorCode {
     let code = match response {
         Response::Produce(r) => first(
             r.responses
@@ -115,20 +147,6 @@ pub(super) fn result(response: &Response) -> ErrorCode {
         Response::DescribeConfigs(r) => first(r.results.iter().map(|t| t.error_code)),
         Response::AlterConfigs(r) => first(r.responses.iter().map(|t| t.error_code)),
         Response::IncrementalAlterConfigs(r) => first(r.responses.iter().map(|t| t.error_code)),
-        Response::DescribeLogDirs(r) => r.error_code,
-        Response::DescribeCluster(r) => r.error_code,
-        Response::DescribeQuorum(r) => r.error_code,
-        Response::DescribeAcls(r) => r.error_code,
-        Response::DescribeClientQuotas(r) => r.error_code,
-        Response::DescribeUserScramCredentials(r) => r.error_code,
-        Response::ElectLeaders(r) => r.error_code,
-        Response::ListPartitionReassignments(r) => r.error_code,
-        Response::InitProducerId(r) => r.error_code,
-        Response::SaslHandshake(r) => r.error_code,
-        Response::SaslAuthenticate(r) => r.error_code,
-        Response::ApiVersions(r) => r.error_code,
-        Response::CreateAcls(r) => first(r.results.iter().map(|t| t.error_code)),
-        Response::DeleteAcls(r) => first(r.filter_results.iter().map(|t| t.error_code)),
         Response::FindCoordinator(r) => first(
             [r.error_code]
                 .into_iter()
@@ -176,6 +194,49 @@ fn of_groups(response: &Response) -> i16 {
         Response::DescribeGroups(r) => first(r.groups.iter().map(|g| g.error_code)),
         Response::ListGroups(r) => r.error_code,
         Response::DeleteGroups(r) => first(r.results.iter().map(|g| g.error_code)),
+        other => answer_of_the_cluster(other),
+    }
+}
+
+/// The first error in a response that says how the cluster is, or who may do what.
+fn answer_of_the_cluster(response: &Response) -> i16 {
+    match response {
+        Response::DescribeLogDirs(r) => {
+            let codes = [r.error_code].into_iter();
+            first(codes.chain(r.results.iter().map(|dir| dir.error_code)))
+        }
+        Response::DescribeProducers(r) => {
+            let partitions = r.topics.iter().flat_map(|t| &t.partitions);
+            first(partitions.map(|p| p.error_code))
+        }
+        Response::DescribeCluster(r) => r.error_code,
+        Response::DescribeQuorum(r) => {
+            let partitions = r.topics.iter().flat_map(|t| &t.partitions);
+            let codes = [r.error_code].into_iter();
+            first(codes.chain(partitions.map(|p| p.error_code)))
+        }
+        Response::DescribeAcls(r) => r.error_code,
+        Response::DescribeClientQuotas(r) => r.error_code,
+        Response::DescribeUserScramCredentials(r) => {
+            let codes = [r.error_code].into_iter();
+            first(codes.chain(r.results.iter().map(|user| user.error_code)))
+        }
+        Response::ListConfigResources(r) => r.error_code,
+        Response::PushTelemetry(r) => r.error_code,
+        Response::GetTelemetrySubscriptions(r) => r.error_code,
+        Response::ElectLeaders(r) => {
+            let topics = r.replica_election_results.iter();
+            let partitions = topics.flat_map(|t| &t.partition_result);
+            let codes = [r.error_code].into_iter();
+            first(codes.chain(partitions.map(|p| p.error_code)))
+        }
+        Response::ListPartitionReassignments(r) => r.error_code,
+        Response::InitProducerId(r) => r.error_code,
+        Response::SaslHandshake(r) => r.error_code,
+        Response::SaslAuthenticate(r) => r.error_code,
+        Response::ApiVersions(r) => r.error_code,
+        Response::CreateAcls(r) => first(r.results.iter().map(|t| t.error_code)),
+        Response::DeleteAcls(r) => first(r.filter_results.iter().map(|t| t.error_code)),
         _ => 0,
     }
 }

@@ -53,3 +53,43 @@ fn every_denial_is_answered_in_the_form_of_its_version() {
     let after = cluster.core().metadata().image().end();
     assert_eq!(before, after, "one who may do nothing changed something");
 }
+
+/// The first word of an answer that is not "NONE" is what a trace line shows of it, whichever API
+/// it is of.
+#[test]
+fn every_error_of_an_answer_is_seen_by_the_trace() {
+    let mut apis = std::collections::BTreeSet::new();
+    let mut unseen = std::collections::BTreeMap::new();
+    for cluster in [Cluster::open(), Cluster::denying()] {
+        for seed in 0..6 {
+            for api in APIS {
+                for version in api.versions.clone() {
+                    let Some(response) = cluster.ask(version, request(api, version, seed)) else {
+                        continue;
+                    };
+                    // However deep it is.
+                    let text = format!("{response:?}");
+                    let codes = text.split("error_code: ").skip(1).map(|rest| {
+                        let is_part = |c: char| c == '-' || c.is_ascii_digit();
+                        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                        rest[..end].parse::<i16>().unwrap()
+                    });
+                    let codes: Vec<i16> = codes.filter(|code| *code != 0).collect();
+                    let seen = crate::trace::summary::result(&response).code();
+                    let is_right = if codes.is_empty() {
+                        seen == 0
+                    } else {
+                        codes.contains(&seen)
+                    };
+                    if !is_right {
+                        unseen.insert(api.name(), text);
+                    } else if seen != 0 {
+                        apis.insert(api.name());
+                    }
+                }
+            }
+        }
+    }
+    assert!(unseen.is_empty(), "{unseen:#?}");
+    assert!(apis.len() > 25, "{apis:?}");
+}
