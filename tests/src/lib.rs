@@ -9,6 +9,7 @@ pub mod broker;
 pub mod clients;
 pub mod differential;
 pub mod error;
+pub mod first_record;
 pub mod handover;
 pub mod kill;
 pub mod tools;

@@ -13,7 +13,7 @@ use ottla_tests::{
         cases::{GROUPS, Group},
         golden,
     },
-    handover, kill, tools,
+    first_record, handover, kill, tools,
 };
 
 #[derive(Parser)]
@@ -46,6 +46,15 @@ enum Run {
         #[arg(long)]
         refresh: bool,
         /// Only groups whose names begin with one of these, e.g. `produce,fetch`
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// How long a fresh group waits for its first record, with Ottla and with Apache Kafka in turns
+    FirstRecord {
+        /// How many groups of each client are counted, with each broker
+        #[arg(long, default_value_t = 20)]
+        groups: usize,
+        /// Only clients whose names begin with one of these, e.g. `java,kcat`
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
@@ -90,6 +99,7 @@ fn main() -> ExitCode {
             ..
         } => refresh(&only),
         Run::Differential { against, only, .. } => differential(against, &only),
+        Run::FirstRecord { groups, only } => first_record::run(&only, groups).map(|()| true),
         Run::HandOver => handover::run(),
         Run::Kill {
             cycles,

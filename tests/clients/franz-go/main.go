@@ -27,6 +27,10 @@ func main() {
 		member()
 		return
 	}
+	if topic := os.Getenv("FIRST_TOPIC"); topic != "" {
+		first(topic)
+		return
+	}
 	fmt.Println("version", moduleVersion("github.com/twmb/franz-go"))
 	client := must(open())
 	admin := kadm.NewClient(client)

@@ -28,6 +28,10 @@ func main() {
 		member()
 		return
 	}
+	if topic := os.Getenv("FIRST_TOPIC"); topic != "" {
+		first(topic)
+		return
+	}
 	fmt.Println("version", ModuleVersion("github.com/segmentio/kafka-go"))
 	Scenario("connect", in(connect))
 	Scenario("create-topic", in(createTopic))

@@ -20,6 +20,10 @@ func main() {
 		member()
 		return
 	}
+	if topic := os.Getenv("FIRST_TOPIC"); topic != "" {
+		first(topic)
+		return
+	}
 	fmt.Println("version", ModuleVersion("github.com/IBM/sarama"))
 	Scenario("connect", connect)
 	Scenario("create-topic", createTopic)
