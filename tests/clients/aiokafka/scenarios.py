@@ -296,6 +296,7 @@ async def main():
     await scenario("alter-configs", alter_configs)
     print("n/a log-dirs the library has no call for it")
     print("n/a dump-log the library reads no files")
+    print("part group-admin listed, described and read only: the library has no calls for the rest")
     await scenario("group-admin", group_admin)
     print("n/a group-cooperative the library rebalances eagerly only")
     await scenario("restart", interrupted, "restart")

@@ -102,6 +102,11 @@ public final class Scenarios {
             scenario("log-dirs", scenarios::logDirs);
             System.out.println("n/a dump-log the library reads no files");
             scenario("group-admin", scenarios::groupAdmin);
+            scenario("group-live", () -> {
+                String topic = scenarios.topic("group-live", 2);
+                send(topic, 0, 10);
+                new LiveGroup(admin, topic).run();
+            });
             scenario("restart", () -> scenarios.interrupted("restart"));
             scenario("kill", () -> scenarios.interrupted("kill"));
             scenario("transactions", scenarios::transactions);
@@ -501,7 +506,7 @@ public final class Scenarios {
 
     // What the scenarios are made of.
 
-    private interface Action {
+    interface Action {
         void run() throws Exception;
     }
 
@@ -546,11 +551,11 @@ public final class Scenarios {
         }
     }
 
-    private static void same(Object expected, Object found) {
+    static void same(Object expected, Object found) {
         check(Objects.equals(expected, found), "expected " + expected + ", found " + found);
     }
 
-    private static void fails(Class<? extends Exception> expected, Action action) {
+    static void fails(Class<? extends Exception> expected, Action action) {
         try {
             action.run();
         } catch (Exception error) {
@@ -602,7 +607,7 @@ public final class Scenarios {
         return new KafkaProducer<>(all, new StringSerializer(), new StringSerializer());
     }
 
-    private static Consumer<String, String> consumer(Map<String, Object> config) {
+    static Consumer<String, String> consumer(Map<String, Object> config) {
         Map<String, Object> all = new HashMap<>(config);
         all.put("bootstrap.servers", BOOTSTRAP);
         return new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
@@ -616,7 +621,7 @@ public final class Scenarios {
         }
     }
 
-    private static List<ConsumerRecord<String, String>> poll(Consumer<String, String> consumer, int count) {
+    static List<ConsumerRecord<String, String>> poll(Consumer<String, String> consumer, int count) {
         List<ConsumerRecord<String, String>> records = new ArrayList<>();
         long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
         while (records.size() < count && System.nanoTime() < deadline) {

@@ -298,6 +298,28 @@ group_admin() {
   refused GroupIdNotFoundException groups --delete $group
 }
 
+# A group at work: its state and its member described, what may not be done to it refused.
+group_live() {
+  local group="--group group-live" consumer
+  seq 20 | producer --topic group-live || fail "produce failed"
+  (exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m -cp "$KAFKA_JARS" \
+    org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$BOOTSTRAP_SERVERS" \
+    --topic group-live $group --command-property auto.offset.reset=earliest \
+    --command-property client.id=worker > "$work/live" 2> /dev/null) &
+  consumer=$!
+  wait_for eval '(($(wc -l < "$work/live") == 20))'
+  groups --describe $group --state > "$work/out" || fail "$(cat "$work/out")"
+  grep -q -E 'range +Stable +1 *$' "$work/out" || fail "$(cat "$work/out")"
+  groups --describe $group --members --verbose > "$work/out" || fail "$(cat "$work/out")"
+  grep -q -E ' worker +1 .*group-live\(0\)|group-live:0' "$work/out" || fail "$(cat "$work/out")"
+  refused GroupNotEmptyException groups --delete $group
+  refused GroupSubscribedToTopic groups --delete-offsets $group --topic group-live
+  refused 'inactive' groups --reset-offsets $group --topic group-live --to-earliest --execute
+  kill "$consumer"
+  wait "$consumer"
+  groups --describe $group --state 2>&1 | grep -q -E ' Empty +0 *$' || fail "the member did not leave"
+}
+
 groups() { kafka consumer.group.ConsumerGroupCommand "$@"; }
 committed() { groups --describe --group "$1" 2> /dev/null | awk '$1 == "'"$1"'" { print $4 }'; }
 
@@ -431,5 +453,6 @@ scenario dump-transactions dump_transactions
 scenario dump-compacted dump_compacted
 scenario dump-offsets dump_offsets
 scenario recompressed recompressed
+scenario group-live group_live
 scenario elect-leaders elect_leaders
 scenario streams-reset streams_reset

@@ -127,16 +127,20 @@ acked() {
 # A member of a consumer group, as tests/src/clients/groups/group.rs directs it. kcat takes this
 # process over, so that killing it kills the member. It commits by itself and does not tell.
 member() {
-  local session=$MEMBER_SESSION_MS
+  local session=$MEMBER_SESSION_MS strategy=range
+  [ -z "${MEMBER_COOPERATIVE-}" ] || strategy=cooperative-sticky
   local options=(-X "session.timeout.ms=$session" -X "heartbeat.interval.ms=$((session / 10))"
     -X auto.offset.reset=earliest -X auto.commit.interval.ms=100
-    -X topic.metadata.refresh.interval.ms=500 -X partition.assignment.strategy=range)
+    -X topic.metadata.refresh.interval.ms=500 -X "partition.assignment.strategy=$strategy")
   [ -z "${MEMBER_INSTANCE-}" ] || options+=(-X "group.instance.id=$MEMBER_INSTANCE")
   exec 5<&0
   { read -r _ <&5 && kill "$$"; } > /dev/null &
   exec "$KCAT" -E -b "$BOOTSTRAP_SERVERS" -u -f 'read %t:%p %o\n' "${options[@]}" \
     -G "$MEMBER_GROUP" "$MEMBER_TOPIC" > >(exec sed -u -e '
-      /^% Group .* rebalanced /!b
+      /^% Group .* rebalanced/!b
+      /: incremental .* of 0 partition(s)/d
+      s/.*: incremental assignment of .*):/assigned/
+      s/.*: incremental revoke of .*):/revoked/
       s/.*): \(assigned\|revoked\):/\1/
       s/ \[\([0-9]*\)\],\{0,1\}/:\1/g') 2>&1 < /dev/null
 }
@@ -189,6 +193,5 @@ lacks alter-configs
 lacks log-dirs
 lacks dump-log
 lacks group-admin
-echo "n/a group-cooperative kcat rebalances eagerly only"
 scenario restart interrupted restart
 scenario kill interrupted kill

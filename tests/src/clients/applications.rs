@@ -3,8 +3,15 @@
 
 use super::Scenario;
 
+/// A group at work, in the hand of an operator.
+const LIVE: Scenario = (
+    "group-live",
+    "a group with a member: described; what would take its offsets away is refused",
+);
+
 /// Readers of what Ottla's log wrote, for while no client can write a transaction.
-pub const JAVA: [Scenario; 2] = [
+pub const JAVA: [Scenario; 3] = [
+    LIVE,
     (
         "transactions",
         "committed, aborted and open: read_committed gets the first, read_uncommitted all",
@@ -16,7 +23,8 @@ pub const JAVA: [Scenario; 2] = [
 ];
 
 /// Apache Kafka's command-line tools.
-pub const TOOLS: [Scenario; 6] = [
+pub const TOOLS: [Scenario; 7] = [
+    LIVE,
     (
         "elect-leaders",
         "preferred and unclean: the tool is told that no election is needed",

@@ -22,9 +22,9 @@ after the broker was stopped in a rebalance: no commit is lost or goes back.
 const OWN: &str = "\
 ## Beside the list
 
-What tools and applications do that no library has, and Java's reading of transactions, which
-Ottla's log writes for it. A broker that stops under an application comes back on the same data; the
-application goes on by itself.
+What tools and applications do that no library has; what else an operator does with Java and the
+tools; and Java's reading of transactions, which Ottla's log writes for it. A broker that stops under
+an application comes back on the same data; the application goes on by itself.
 ";
 
 /// The page for the outcomes of all clients.
@@ -84,7 +84,9 @@ fn lacking((client, outcome): &(&Client, Outcome)) -> Vec<String> {
         };
         Some(format!("- {}, {scenario}: {reason}", client.name))
     });
-    reasons.collect()
+    let parts = outcome.parts.iter();
+    let parts = parts.map(|(scenario, reason)| format!("- {}, {scenario}: {reason}", client.name));
+    reasons.chain(parts).collect()
 }
 
 /// A client's own scenarios: the last ones of its list.

@@ -7,6 +7,7 @@
 //! ok SCENARIO                         the scenario went as it should
 //! FAIL SCENARIO REASON                it did not
 //! n/a SCENARIO REASON                 the client has no such feature
+//! part SCENARIO REASON                it will be reported, but without this, for this reason
 //! restart | kill                      interrupt the broker; answered with a line `done` on the
 //!                                     runner's standard input once it is back
 //! transactions | compacted TOPIC      write transactions into partition 0 of a topic that has a
@@ -42,8 +43,9 @@ use crate::{
     transactions::{self, Told},
 };
 
-/// No runner needs nearly as long; past it the runner hangs.
-const WITHIN: Duration = Duration::from_secs(300);
+/// No runner needs nearly as long, also where others take most of the machine: Kafka's tools start a
+/// virtual machine for each of some hundred commands. Past it the runner hangs.
+const WITHIN: Duration = Duration::from_secs(900);
 
 /// How one scenario ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct Outcome {
     pub version: String,
     /// Every scenario that the runner has, in the order of its list.
     pub verdicts: Vec<(&'static str, Verdict)>,
+    /// What a scenario was run without, as the client has no such feature.
+    pub parts: Vec<(String, String)>,
     /// What the runner wrote besides, for a person.
     pub remarks: Vec<String>,
 }
@@ -159,6 +163,11 @@ impl Session<'_> {
             "n/a" => {
                 let (name, reason) = rest.split_once(' ').unwrap_or((rest, "without a reason"));
                 self.report(name, Verdict::NotAvailable(reason.to_owned()));
+            }
+            "part" => {
+                let (name, reason) = rest.split_once(' ').unwrap_or((rest, "without a reason"));
+                let part = (name.to_owned(), reason.to_owned());
+                self.outcome.parts.push(part);
             }
             "restart" => self.interrupt(Broker::restart),
             "kill" => self.interrupt(Broker::kill),
