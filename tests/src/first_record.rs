@@ -3,8 +3,8 @@
 //!
 //! What every request took the broker stands in Ottla's request trace; the rest of the time is the
 //! client's own. A runner is started with `FIRST_TOPIC`, the name of a topic with one record. It
-//! reads lines `ADDRESS GROUP`, and for each makes a consumer as its library's defaults have it, but
-//! from the earliest record, waits for the first one, leaves the group, and then writes
+//! reads lines `ADDRESS GROUP`. For each it makes a consumer with its library's defaults, but from
+//! the earliest record, waits for the first one, leaves the group, and then writes
 //! `first MICROSECONDS`: from making the consumer to that record.
 #![expect(clippy::print_stdout, reason = "a run tells a person what it does")]
 

@@ -23,8 +23,8 @@ const OWN: &str = "\
 ## Beside the list
 
 What tools and applications do that no library has; what else an operator does with Java and the
-tools; and Java's reading of transactions, which Ottla's log writes for it. A broker that stops under
-an application comes back on the same data; the application goes on by itself.
+tools; and Java's reading of transactions, which Ottla's log writes for it. A broker that stops
+under an application comes back on the same data; the application goes on by itself.
 ";
 
 /// The page for the outcomes of all clients.

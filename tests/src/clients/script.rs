@@ -43,8 +43,8 @@ use crate::{
     transactions::{self, Told},
 };
 
-/// No runner needs nearly as long, also where others take most of the machine: Kafka's tools start a
-/// virtual machine for each of some hundred commands. Past it the runner hangs.
+/// No runner needs nearly as long, also where others take most of the machine: Kafka's tools start
+/// a virtual machine for each of some hundred commands. Past it the runner hangs.
 const WITHIN: Duration = Duration::from_secs(900);
 
 /// How one scenario ended.
