@@ -4,6 +4,7 @@
 //! topic: `append` and `roll` write, `read`, `records` and `time` read, `truncate` cuts, `sync` is
 //! the flusher's side, `open` and `recover` bring it up.
 
+mod aborted;
 mod append;
 mod boundaries;
 mod check;

@@ -7,7 +7,6 @@ use super::core::{LogCore, Segments};
 use super::ends::Ends;
 use super::errors::ReadError;
 use super::slice::{BatchSlice, CommittedSlice, Source};
-use crate::index::AbortedTransaction;
 use crate::segment::{Extent, Segment, Wait, WalkError};
 use crate::{Offset, StorageError};
 
@@ -102,7 +101,7 @@ impl LogCore {
         self.unchanged(|segments| {
             let bound = Bound::Until(until);
             let (batches, at) = self.read_in(segments, from, max_bytes, bound, wait)?;
-            let aborted = self.aborted_in(segments.get(at..).unwrap_or_default(), &batches);
+            let aborted = self.aborted_in(segments, at, &batches, wait);
             // That an index is missing says nothing where the log is gone.
             self.check_readable().map_err(Fault::Read)?;
             Ok(CommittedSlice {
@@ -110,28 +109,6 @@ impl LogCore {
                 aborted: aborted?,
             })
         })
-    }
-
-    /// The transactions that were aborted among `batches`, which are of the first of `segments`.
-    fn aborted_in(
-        &self,
-        segments: &[Arc<Segment>],
-        batches: &BatchSlice,
-    ) -> Result<Vec<AbortedTransaction>, Fault> {
-        let (from, until) = (batches.base_offset(), batches.next_offset());
-        let mut aborted = Vec::new();
-        if from == until {
-            return Ok(aborted);
-        }
-        for segment in segments {
-            let collected = segment.collect_aborted(from, until, &mut aborted);
-            match collected.map_err(WalkError::Storage) {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(error) => return Err(self.fault(segment, from, error)),
-            }
-        }
-        Ok(aborted)
     }
 
     /// Reads by `read`, and again where the log was cut meanwhile, or other segments are in it.

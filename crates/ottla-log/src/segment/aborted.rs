@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Segment;
+use super::{Extent, Segment};
 use crate::index::{AbortedTransaction, SealedTxnIndex, TxnIndex};
 use crate::inspect::Finding;
 use crate::log::{Way, dir};
@@ -28,8 +28,12 @@ pub(super) enum Aborted {
     },
     /// In the file; there were none where it is missing.
     File,
-    /// Nowhere, and the segment is too damaged to make them anew.
-    Unknown(StorageError),
+    /// Nowhere: the file is not right.
+    Unknown {
+        error: StorageError,
+        /// The segment is too damaged to make them anew, or its seal says that they were others.
+        is_final: bool,
+    },
 }
 
 impl Aborted {
@@ -77,7 +81,7 @@ impl Segment {
     ) -> Result<bool, StorageError> {
         match &self.state.lock().aborted {
             Aborted::Memory { index, .. } => return Ok(index.collect(from, until, into)),
-            Aborted::Unknown(error) => return Err(error.clone()),
+            Aborted::Unknown { error, .. } => return Err(error.clone()),
             Aborted::File => {}
         }
         Ok(self.sealed_aborted()?.collect(from, until, into))
@@ -90,7 +94,52 @@ impl Segment {
 
     /// Whether they are unknown, so that the next open has to make them anew.
     pub(crate) fn lacks_aborted(&self) -> bool {
-        matches!(self.state.lock().aborted, Aborted::Unknown(_))
+        matches!(self.state.lock().aborted, Aborted::Unknown { .. })
+    }
+
+    /// Whether they are unknown, and nobody tried to make them anew yet.
+    pub(crate) fn may_restore_aborted(&self) -> bool {
+        let aborted = &self.state.lock().aborted;
+        matches!(
+            aborted,
+            Aborted::Unknown {
+                is_final: false,
+                ..
+            }
+        ) && !self.is_active()
+    }
+
+    /// Takes over those that were `found` in the batches while the segment was `extent`, in place
+    /// of the file, which was found bad; whether they are known now. A seal, or what was written,
+    /// tells how the right file was: what differs from it does not count.
+    pub(crate) fn restore_aborted(
+        &self,
+        found: Result<TxnIndex, StorageError>,
+        extent: Extent,
+    ) -> bool {
+        self.load_seal();
+        let sum = |index: &TxnIndex| FileSum::of(index.encode().as_deref().unwrap_or_default());
+        let mut state = self.state.lock();
+        let is_same = state.extent == extent && !self.is_active();
+        let sealed = state.seal.seal().filter(|seal| seal.size == extent.size);
+        let known = sealed.map(|seal| seal.txn_index).or(state.aborted_sum);
+        let found = found
+            .ok()
+            .filter(|found| known.is_none_or(|known| known == sum(found)));
+        match (&mut state.aborted, found) {
+            (Aborted::Unknown { .. }, _) if !is_same => false,
+            (Aborted::Unknown { .. }, Some(index)) => {
+                let has_file = true;
+                state.aborted = Aborted::Memory { index, has_file };
+                true
+            }
+            (Aborted::Unknown { is_final, .. }, None) => {
+                *is_final = true;
+                false
+            }
+            // Somebody else was first.
+            _ => true,
+        }
     }
 
     /// Whether the file, or that it is missing, fits the segment: for one that was found.
@@ -107,7 +156,10 @@ impl Segment {
         let has_file = true;
         self.state.lock().aborted = match found {
             Ok(index) => Aborted::Memory { index, has_file },
-            Err(error) => Aborted::Unknown(error),
+            Err(error) => Aborted::Unknown {
+                error,
+                is_final: true,
+            },
         };
     }
 
@@ -149,7 +201,7 @@ impl Segment {
     }
 
     fn aborted_are_bad(&self, path: PathBuf, why: &str) -> StorageError {
-        let what = format!("{why}; it is made anew with a restart");
+        let what = format!("{why}; it is made anew where the segment is good");
         self.shared.findings.note(Finding {
             path: path.clone(),
             position: None,
@@ -160,7 +212,15 @@ impl Segment {
             position: 0,
             why: what,
         };
-        self.state.lock().aborted = Aborted::Unknown(error.clone());
+        let mut state = self.state.lock();
+        // Not where they have come into memory meanwhile.
+        if matches!(state.aborted, Aborted::File) {
+            state.aborted = Aborted::Unknown {
+                error: error.clone(),
+                is_final: false,
+            };
+        }
+        drop(state);
         error
     }
 
@@ -169,7 +229,7 @@ impl Segment {
         {
             let state = self.state.lock();
             match &state.aborted {
-                Aborted::Memory { .. } | Aborted::Unknown(_) => return None,
+                Aborted::Memory { .. } | Aborted::Unknown { .. } => return None,
                 Aborted::File if state.aborted_sum.is_some() => return state.aborted_sum,
                 Aborted::File => {}
             }
@@ -207,7 +267,7 @@ impl Segment {
         let (bytes, has_file) = match &self.state.lock().aborted {
             Aborted::Memory { index, has_file } => (index.encode(), *has_file),
             Aborted::File => return Ok(Some(false)),
-            Aborted::Unknown(_) => return Ok(None),
+            Aborted::Unknown { .. } => return Ok(None),
         };
         let path = self.path_of(dir::TXN_INDEX);
         match &bytes {

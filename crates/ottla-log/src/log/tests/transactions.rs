@@ -663,3 +663,63 @@ fn a_crash_leaves_an_index_that_fits_the_batches() {
     );
     assert!(checked > 300, "{checked}");
 }
+
+/// Changes a file in place, as a disk may.
+fn damage(kit: &Kit, path: &std::path::Path, at: u64) {
+    let file = kit.vfs().open(path, OpenMode::Write).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    byte[0] ^= 0x40;
+    file.write_all_at(&mut [IoSlice::new(&byte)], at).unwrap();
+}
+
+fn close_files(kit: &Kit) {
+    // The first only notes which are in use.
+    kit.shared.handles.sweep();
+    kit.shared.handles.sweep();
+}
+
+#[test]
+fn a_rotten_index_is_made_anew_by_who_finds_it() {
+    for is_sealed in [false, true] {
+        let kit = Kit::new();
+        let log = kit.open(&Known::default());
+        let history = work(&log);
+        commit(&kit, &log);
+        if is_sealed {
+            while log.maintain(at(2000)).unwrap().more {}
+        }
+        let paths = kinds(&kit, &log, dir::TXN_INDEX);
+        assert!(paths.len() > 1);
+        let sound: Vec<Vec<u8>> = paths.iter().map(|path| read(kit.vfs(), path)).collect();
+        for path in &paths {
+            // The version; or the last stable offset at the marker, which only the seal covers.
+            damage(&kit, path, if is_sealed { 33 } else { 1 });
+        }
+        close_files(&kit);
+        let until = Offset::new(history.last_stable(log.ends().end.get()));
+        let start = log.ends().start;
+        let waits = log.read_committed_nowait(start, usize::MAX, until);
+        assert!(waits.unwrap().is_none(), "who must not wait does not walk");
+        // Beside an append that waits for its disk.
+        let appender = log.appender();
+        let (tell, told) = std::sync::mpsc::channel();
+        let reader = Arc::clone(&log);
+        let reads =
+            std::thread::spawn(move || tell.send(reader.read_committed(start, usize::MAX, until)));
+        let read_beside = told.recv_timeout(std::time::Duration::from_secs(30));
+        drop(appender);
+        reads.join().unwrap().unwrap();
+        read_beside.expect("it waits for no append").unwrap();
+        history.check(&log);
+        assert_eq!(kit.shared.findings.list().len(), paths.len());
+        let known = closed(&log);
+        for (path, sound) in paths.iter().zip(&sound) {
+            assert_eq!(read(kit.vfs(), path), *sound);
+        }
+        let (log, report) = kit.try_open(&known).unwrap();
+        assert_eq!(report.rebuilt_indexes, 0);
+        log.committed(log.ends().end);
+        history.check(&log);
+    }
+}

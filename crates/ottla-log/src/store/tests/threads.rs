@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use super::kit::{DIR, append, log, open, record, small, texts, values, world, written};
 use crate::vfs::{CrashPlan, Fault, FaultVfs, MemVfs, Operation, Rule};
@@ -229,4 +230,30 @@ fn a_delete_that_fails_keeps_no_room() {
     b.append(&[record("b", 3000)], written()).unwrap();
     vfs.free_space();
     store.delete(a.id()).unwrap();
+}
+
+#[test]
+fn two_who_open_a_log_at_once_get_the_same() {
+    let mem = MemVfs::new();
+    let store = open(&mem);
+    append(&log(&store, "a"), "before").unwrap();
+    store.close();
+    drop(store);
+    let vfs = FaultVfs::over(Arc::new(mem));
+    let opened = Store::open_in(world(vfs.clone()), DIR, small());
+    let store = opened.unwrap().store;
+    // The first is held up in the middle of it, so that the second comes before it is done.
+    vfs.inject(Rule::new(Fault::Stall).at("*/a-0*").nth(0));
+    let (first, second) = thread::scope(|scope| {
+        let first = scope.spawn(|| log(&store, "a"));
+        let is_held_up = vfs.await_stall(Duration::from_secs(30));
+        let second = scope.spawn(|| log(&store, "a"));
+        vfs.go_on();
+        assert!(is_held_up);
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    assert!(Arc::ptr_eq(first.core(), second.core()));
+    append(&first, "of the first").unwrap();
+    append(&second, "of the second").unwrap();
+    assert_eq!(texts(&first), ["before", "of the first", "of the second"]);
 }
