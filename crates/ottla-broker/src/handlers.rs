@@ -33,12 +33,14 @@ mod tests;
 mod topics;
 pub(crate) mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_log::Timestamp;
+use ottla_log::{Timestamp, TopicId};
 use ottla_partition::metadata::config::ConfigView;
 use ottla_partition::metadata::{Broker, Image, Topic};
 use ottla_protocol::{ApiKey, ErrorCode, Request};
+use parking_lot::Mutex;
 
 use crate::authorizer::{AclOperation, Resource};
 use crate::budget::Charge;
@@ -46,7 +48,7 @@ use crate::connection::Reply;
 use crate::core::BrokerCore;
 use crate::listener::Endpoint;
 use crate::partition::Partition;
-use crate::partitions::OpenPartitionError;
+use crate::partitions::{Failure, OpenPartitionError};
 use crate::session::Session;
 
 /// What a handler knows besides the request itself.
@@ -59,6 +61,31 @@ pub(crate) struct Context {
     pub(crate) version: i16,
     /// What the client calls itself in this request.
     pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) failed: Failed,
+}
+
+/// Partitions that could not be opened for a request, until it takes them: then it hears why, and
+/// the opening, which may have read much, is not done for it twice. Another request tries again.
+#[derive(Debug, Default)]
+pub(crate) struct Failed(Mutex<BTreeMap<(TopicId, i32), OpenPartitionError>>);
+
+impl Failed {
+    fn note(&self, failures: Vec<Failure>) {
+        let failures = failures.into_iter();
+        let failures = failures.map(|failure| ((failure.topic, failure.number), failure.error));
+        self.0.lock().extend(failures);
+    }
+
+    fn take(&self, topic: TopicId, number: i32) -> Option<OpenPartitionError> {
+        self.0.lock().remove(&(topic, number))
+    }
+}
+
+impl Clone for Failed {
+    /// Knows of none: what failed is told once.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Context {
@@ -100,7 +127,8 @@ impl Context {
             |topic: &Topic, number| topic.partition(number).is_some_and(|p| p.leader == node);
         let asked = asked.filter(|(topic, number)| is_led(topic, *number));
         let partitions = self.core.partitions();
-        partitions.open_together(self.core.runtime(), asked).await;
+        let failures = partitions.open_together(self.core.runtime(), asked).await;
+        self.failed.note(failures);
     }
 
     /// The partition `number` of `topic`, which this broker leads; or why not.
@@ -114,7 +142,11 @@ impl Context {
         if registration.leader != Some(self.core.node_id()) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        match self.core.open_partition(topic, number).await {
+        let opened = match self.failed.take(topic.id, number) {
+            Some(error) => Err(error),
+            None => self.core.open_partition(topic, number).await,
+        };
+        match opened {
             Ok(partition) => Ok(partition),
             Err(error) => {
                 let is_failure = matches!(error, OpenPartitionError::Log(_));

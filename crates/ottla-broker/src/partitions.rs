@@ -87,6 +87,14 @@ pub(crate) enum OpenPartitionError {
     Log(#[from] LogError),
 }
 
+/// A partition that could not be opened.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) topic: TopicId,
+    pub(crate) number: i32,
+    pub(crate) error: OpenPartitionError,
+}
+
 impl Partitions {
     /// The partitions of the broker `node`, none of them open.
     pub(crate) fn new(
@@ -171,16 +179,16 @@ impl Partitions {
     }
 
     /// Opens those of the partitions in `asked` that were on the disk at start and have not been
-    /// opened, several at a time. Why one cannot be is told to who then asks for it.
+    /// opened, several at a time. Answers which could not be.
     pub(crate) async fn open_together(
         self: &Arc<Self>,
         runtime: &Runtime,
         asked: impl Iterator<Item = (Arc<Topic>, i32)>,
-    ) {
-        let to_come = {
+    ) -> Vec<Failure> {
+        let asked = {
             let unopened = self.unopened.lock();
             if unopened.is_empty() {
-                return;
+                return Vec::new();
             }
             let asked = asked.filter_map(|(topic, number)| {
                 let id = LogId::new(topic.name.clone(), number);
@@ -192,11 +200,19 @@ impl Partitions {
             });
             asked.collect::<Vec<_>>()
         };
+        let to_come = self.ask(runtime, asked.iter().cloned());
+        let mut failures = Vec::new();
         // The last first: most of the others are open by then, and need not wake this task.
-        for opening in self.ask(runtime, to_come).into_iter().rev() {
-            // Who then asks for it tries again and hears why.
-            let _ = opening.opened().await;
+        for (asked, opening) in asked.into_iter().zip(to_come).rev() {
+            if let Err(error) = opening.opened().await {
+                failures.push(Failure {
+                    topic: asked.topic,
+                    number: asked.id.partition(),
+                    error,
+                });
+            }
         }
+        failures
     }
 
     /// Opens the logs `ids` for nobody in particular: whatever a request waits for goes first.

@@ -60,6 +60,7 @@ impl Defect {
 
 const LOG: &str = "ottla-log";
 const PARTITION: &str = "ottla-partition";
+const COORDINATOR: &str = "ottla-coordinator";
 const BROKER: &str = "ottla-broker";
 
 /// One defect of one edit.
@@ -421,7 +422,43 @@ pub const DEFECTS: &[Defect] = &[
         LOG::"store::tests::stopped::another_topic_of_the_name_does_not_get_the_log",
         "ottla-log/src/log/open.rs": "self.options.topic_id == Some(left.topic_id)" =>
         "self.options.topic_id.is_some()"),
+    defect!("rotten-index-until-a-restart", "a bad transaction index is made anew when it is found",
+        LOG::"log::tests::transactions::a_rotten_index_is_made_anew_by_who_finds_it",
+        "ottla-log/src/log/aborted.rs":
+        "if collected.is_err() && segment.may_restore_aborted() {" =>
+        "if collected.is_err() && false {"),
+    // What groups tell.
+    defect!("answer-ahead-of-its-group", "an answer about a group waits for what it tells of",
+        COORDINATOR::"group::scripts::every_script_ends_as_written",
+        "ottla-coordinator/src/group/shard/members.rs":
+        "            decision.seen = self.hard.seen(group);\n            if !self.soft" =>
+        "            decision.seen = ottla_log::Offset::ZERO;\n            if !self.soft"),
+    defect!("describe-ahead-of-the-group", "so does what administrators are told",
+        COORDINATOR::"group::scripts::every_script_ends_as_written",
+        "ottla-coordinator/src/group/shard/admin.rs":
+        "        decision.seen = self.hard.seen(&request.group);\n        let described" =>
+        "        decision.seen = ottla_log::Offset::ZERO;\n        let described"),
+    defect!("answer-before-it-is-durable", "and it leaves once that is durable",
+        BROKER::"handlers::tests::groups::durable::no_answer_leaves_before_it_is_durable",
+        "ottla-broker/src/groups/shard/append.rs": "let until = decision.seen;" =>
+        "let until = Offset::ZERO;"),
     // Who opens the logs.
+    defect!("open-one-log-twice", "two who open a log at once get the same",
+        LOG::"store::tests::threads::two_who_open_a_log_at_once_get_the_same",
+        "ottla-log/src/store.rs":
+        "        Arc::clone(self.logs.lock().entry(id.clone()).or_default())\n" =>
+        "        let mut logs = self.logs.lock();\n\
+                 let is_open = |slot: &&Slot| slot.try_lock().is_some_and(|slot| slot.is_some());\n\
+                 if let Some(slot) = logs.get(id).filter(is_open) {\n\
+                     return Arc::clone(slot);\n\
+                 }\n\
+                 let slot = Slot::default();\n\
+                 logs.insert(id.clone(), Arc::clone(&slot));\n\
+                 slot\n"),
+    defect!("open-again-for-one-request", "a log that cannot be opened is tried once for a request",
+        BROKER::"handlers::tests::opening::a_log_that_cannot_be_opened_is_tried_once_a_request",
+        "ottla-broker/src/handlers.rs": "self.0.lock().remove(&(topic, number))" =>
+        "self.0.lock().remove(&(topic, number)).filter(|_| false)"),
     defect!("open-in-any-order", "what a request waits for is opened first",
         BROKER::"partitions::openers::tests::what_a_request_waits_for_goes_first",
         "ottla-broker/src/partitions/openers.rs":

@@ -12,7 +12,7 @@ use super::{Answer, Fault, Reply};
 use crate::budget::Charge;
 use crate::core::BrokerCore;
 use crate::cost;
-use crate::handlers::{self, Context, state_cost};
+use crate::handlers::{self, Context, Failed, state_cost};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -85,6 +85,7 @@ impl<'a> Requests<'a> {
             image: self.core.metadata().image(),
             version: header.api_version,
             client_id: self.client_id.clone(),
+            failed: Failed::default(),
         };
         let telling = state_cost::of(&context, &request);
         charge.grow(telling).await;

@@ -14,7 +14,7 @@ use ottla_partition::metadata::{
 };
 use ottla_partition::{BrokerEpoch, BrokerId, DirectoryId, IncarnationId, PartitionEpoch};
 
-use super::Context;
+use super::{Context, Failed};
 use crate::authorizer::Authorizer;
 use crate::budget::Budget;
 use crate::core::BrokerCore;
@@ -138,5 +138,6 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
         session: Arc::new(Session::in_process()),
         version,
         client_id: None,
+        failed: Failed::default(),
     }
 }

@@ -7,6 +7,7 @@ mod denied;
 mod groups;
 mod leaders;
 mod open_files;
+mod opening;
 
 use std::sync::Arc;
 
@@ -122,6 +123,7 @@ impl Cluster {
             image: self.core().metadata().image(),
             version,
             client_id: None,
+            failed: Failed::default(),
         };
         let answer = self.core().runtime().block_on(async move {
             let mut charge = context.core.budget().charge();

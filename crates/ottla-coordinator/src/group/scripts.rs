@@ -19,9 +19,9 @@ macro_rules! scripts {
     };
 }
 
-const SCRIPTS: [(&str, &str); 15] = scripts! {
-    "admin" "commit" "cooperative" "crash" "expiry" "first_joins" "heartbeat" "join" "leave"
-    "limits" "other_types" "rebalance" "refused" "static_members" "sync"
+const SCRIPTS: [(&str, &str); 16] = scripts! {
+    "admin" "commit" "cooperative" "crash" "durable" "expiry" "first_joins" "heartbeat" "join"
+    "leave" "limits" "other_types" "rebalance" "refused" "static_members" "sync"
 };
 
 const README: &str = include_str!("../../testdata/README.md");

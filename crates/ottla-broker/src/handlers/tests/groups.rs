@@ -1,6 +1,7 @@
 //! Groups on a broker that is alone, asked in every version as their members, tools and
 //! administrators ask.
 
+mod durable;
 mod errors;
 mod rebalance;
 mod recovery;
@@ -107,6 +108,7 @@ impl Alone {
             image: self.image(),
             version,
             client_id: Some("tester".into()),
+            failed: Failed::default(),
         }
     }
 
@@ -123,6 +125,16 @@ impl Alone {
         let polled = answer.as_mut().poll(&mut cx);
         assert!(matches!(polled, Poll::Pending), "{polled:?}");
         answer
+    }
+
+    /// As [`Alone::ask`] of a request that waits for nothing.
+    fn at_once(&self, version: i16, request: impl Into<Request>) -> Response {
+        let mut answer = self.begin(version, request);
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        match answer.as_mut().poll(&mut cx) {
+            Poll::Ready(response) => response,
+            Poll::Pending => panic!("it waits"),
+        }
     }
 
     fn begin(&self, version: i16, request: impl Into<Request>) -> Parked {

@@ -74,6 +74,7 @@ impl OnDisk {
                 12
             },
             client_id: None,
+            failed: Failed::default(),
         };
         Box::pin(async move {
             let mut charge = context.core.budget().charge();

@@ -105,7 +105,7 @@ fn a_silent_member_is_out_when_its_time_is_up() {
 }
 
 /// A broker over a disk that does as it is told, by a clock that stands.
-fn over_a_disk() -> (FaultVfs, TestClock, Alone) {
+pub(super) fn over_a_disk() -> (FaultVfs, TestClock, Alone) {
     let vfs = FaultVfs::over(Arc::new(MemVfs::new()));
     let clock = TestClock::frozen();
     let mut options = BrokerOptions::new(Storage::Vfs(Arc::new(vfs.clone()), "/ottla".into()));
