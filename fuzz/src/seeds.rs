@@ -24,6 +24,7 @@ fn main() {
     let dir = std::env::args_os().nth(1).expect("usage: seeds DIR");
     let seeds = Seeds { dir: dir.into() };
     seeds.requests();
+    seeds.strangers();
     seeds.answers();
     seeds.batches();
     seeds.records();
@@ -92,6 +93,19 @@ impl Seeds {
         }
     }
 
+    /// What others greet with.
+    fn strangers(&self) {
+        let greetings: [(&str, &[u8]); 4] = [
+            ("tls", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"),
+            ("http", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            ("http2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+            ("ssh", b"SSH-2.0-OpenSSH_9.6\r\n"),
+        ];
+        for (name, greeting) in greetings {
+            self.put("frames", name, greeting);
+        }
+    }
+
     /// What members of a group tell each other.
     fn answers(&self) {
         let topics = consumer::subscription(&["orders", "invoices"]);
@@ -121,6 +135,17 @@ impl Seeds {
             self.put("codecs", codec.name(), &block);
         }
         self.put("batches", "all", &row);
+        // What has to be refused for its size: more than the target's limits allow.
+        let large = vec![0; (1 << 20) + (1 << 19)];
+        for codec in [Codec::Gzip, Codec::Lz4, Codec::Zstd] {
+            let name = format!("{}-bomb", codec.name());
+            self.put("codecs", &name, &compress(codec, None, &large));
+            let mut options = BatchOptions::default();
+            options.codec = codec;
+            let record = Record::new([&large[..], &large[..]].concat());
+            let batch = build_batch(&[record], &options).expect("a record is a batch");
+            self.put("batches", &name, &batch);
+        }
     }
 
     /// Records of the metadata log and of the quorum.
@@ -184,6 +209,16 @@ impl Seeds {
         one.extend((-1_i32).to_be_bytes());
         one.extend((-1_i64).to_be_bytes());
         self.put("producer_snapshot", "sealed", &one);
+        // Two of them in a transaction each.
+        let of = |id: i64, since: i64| {
+            let mut entry = one[4..38].to_vec();
+            entry[..8].copy_from_slice(&id.to_be_bytes());
+            entry.extend((-1_i32).to_be_bytes());
+            entry.extend(since.to_be_bytes());
+            entry
+        };
+        let two = [&2_i32.to_be_bytes()[..], &of(7, 3), &of(6, 4)].concat();
+        self.put("producer_snapshot", "two", &two);
         let whole = [&[0, 1], &crc32c(&one).to_be_bytes()[..], &one].concat();
         self.put("producer_snapshot", "whole", &whole);
     }
@@ -198,6 +233,11 @@ impl Seeds {
         });
         let record = topic.encode().expect("a short record");
         self.put("metadata_record", "topic", &record);
+        // A configuration whose value is longer than a string may be: type, name, key, value.
+        let mut long = b"\x01\x04\0\x02\x02t\x02k\x81\x80\x02".to_vec();
+        long.extend(vec![b'v'; 32_768]);
+        long.push(0);
+        self.put("metadata_record", "long", &long);
         let image = Image::new("c").replay(Offset::new(8), &[topic]);
         let image = image.expect("a first topic");
         let (epoch, time) = (LeaderEpoch::new(0), Timestamp::new(1));
@@ -223,6 +263,19 @@ impl Seeds {
         let round = |number: u8| [0, number, number - 1, 1, 0, 0, 0, 0];
         let rounds = [round(1), round(2), round(3)].concat();
         self.put("journal", "three", &rounds);
+        // Rounds of 16 bytes of data for a log.
+        let mut list = b"\x01\0\x01t\0\0\0\0".to_vec();
+        list.extend([7; 16]);
+        list.extend([0; 19]);
+        list.push(16);
+        list.extend([0; 11]);
+        list.push(1);
+        let with_data = |number: u8| {
+            let len = u8::try_from(list.len()).expect("a short list");
+            [&[0, number, number - 1, 1, 1, 1, 0, len], &list[..]].concat()
+        };
+        let rounds = [with_data(1), with_data(2), with_data(3), round(4).to_vec()].concat();
+        self.put("journal", "data", &rounds);
         for file in 0..24 {
             let cut = [file, 1, 0, 90, 0];
             let flip = [file, 4, 0, 20, 1, 0xff];

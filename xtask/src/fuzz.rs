@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::step::root;
 
@@ -23,6 +23,9 @@ const FLAGS: &[&str] = &[
 /// The largest input that is tried.
 const INPUT_BYTES_MAX: u32 = 64 << 10;
 
+/// How long each target runs in a check.
+const CHECK_SECONDS: u64 = 6;
+
 /// Builds all targets once, then runs each for its time: from valid inputs, from what earlier runs
 /// here found to lead somewhere, and from the kept inputs of earlier findings. What one allocation
 /// may take is each target's own rule. Answers how many inputs were tried.
@@ -30,22 +33,82 @@ const INPUT_BYTES_MAX: u32 = 64 << 10;
 /// # Errors
 /// The name of the target that crashed, hung or allocated too much, with where its input is kept.
 pub fn run_for(seconds: u64) -> Result<u64, String> {
+    let own = root().join("fuzz/target");
+    let programs = build(&root(), &own, &[])?;
+    let place = Place {
+        programs,
+        seeds: own.join("seeds"),
+        kept: root().join("fuzz/corpus"),
+        found: own,
+    };
+    place.write_seeds()?;
     let mut inputs = 0;
-    let host = host()?;
-    let build = ["build", "--release", "--target", &host, "--bins"];
-    run_cargo(&build)?;
-    let programs = root().join("fuzz/target").join(&host).join("release");
-    let seeds = root().join("fuzz/target/seeds");
-    write_seeds(&programs.join("seeds"), &seeds)?;
     for target in targets()? {
-        let work = root().join("fuzz/target/corpus").join(&target);
-        let kept = root().join("fuzz/corpus").join(&target);
-        let artifacts = root().join("fuzz/target/artifacts").join(&target);
-        let seeds = seeds.join(&target);
+        let tried = place.run(&target, seconds)?;
+        println!("{target}: {tried} inputs");
+        inputs += tried;
+    }
+    Ok(inputs)
+}
+
+/// As [`run_for`], for as long as a check takes.
+///
+/// # Errors
+/// As [`run_for`].
+pub fn run() -> Result<(), String> {
+    run_for(CHECK_SECONDS).map(drop)
+}
+
+/// Builds the `targets` of the tree at `tree`, or all and the program with the seeds, in
+/// `target_dir`. Answers where the programs are.
+pub(crate) fn build(tree: &Path, target_dir: &Path, targets: &[&str]) -> Result<PathBuf, String> {
+    let host = host()?;
+    let mut args = vec!["build", "--release", "--target", &host];
+    if targets.is_empty() {
+        args.push("--bins");
+    }
+    args.extend(targets.iter().flat_map(|target| ["--bin", target]));
+    let output = Command::new("cargo")
+        .args(&args)
+        .env("RUSTFLAGS", FLAGS.join(" "))
+        .env("CARGO_TARGET_DIR", target_dir)
+        .current_dir(tree.join("fuzz"))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("cargo cannot be started: {e}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the fuzz targets do not build\n{said}"));
+    }
+    Ok(target_dir.join(host).join("release"))
+}
+
+/// Where targets find what they need, and leave what they find.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) programs: PathBuf,
+    /// Valid inputs for each target.
+    pub(crate) seeds: PathBuf,
+    /// Inputs that once were a finding, for each target.
+    pub(crate) kept: PathBuf,
+    /// For what runs find.
+    pub(crate) found: PathBuf,
+}
+
+impl Place {
+    /// Runs one target for its time. Answers how many inputs were tried.
+    ///
+    /// # Errors
+    /// It crashed, hung, allocated too much, or tried nothing.
+    pub(crate) fn run(&self, target: &str, seconds: u64) -> Result<u64, String> {
+        let work = self.found.join("corpus").join(target);
+        let kept = self.kept.join(target);
+        let artifacts = self.found.join("artifacts").join(target);
+        let seeds = self.seeds.join(target);
         for dir in [&work, &seeds, &kept, &artifacts] {
             fs::create_dir_all(dir).map_err(|e| format!("cannot make {}: {e}", dir.display()))?;
         }
-        let output = Command::new(programs.join(&target))
+        let output = Command::new(self.programs.join(target))
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-max_len={INPUT_BYTES_MAX}"))
             .args(["-timeout=10", "-rss_limit_mb=1024"])
@@ -62,22 +125,32 @@ pub fn run_for(seconds: u64) -> Result<u64, String> {
             ));
         }
         match runs(&said) {
-            Some(runs @ 1..) => {
-                println!("{target}: {runs} inputs");
-                inputs += runs;
-            }
-            _ => return Err(format!("fuzz target {target} tried no input\n{said}")),
+            Some(runs @ 1..) => Ok(runs),
+            _ => Err(format!("fuzz target {target} tried no input\n{said}")),
         }
     }
-    Ok(inputs)
-}
 
-/// As [`run_for`], for as long as a check takes.
-///
-/// # Errors
-/// As [`run_for`].
-pub fn run() -> Result<(), String> {
-    run_for(6).map(drop)
+    /// As [`Place::run`] for as long as a check takes, from the valid and the kept inputs alone.
+    pub(crate) fn run_fresh(&self, target: &str) -> Result<u64, String> {
+        let work = self.found.join("corpus").join(target);
+        match fs::remove_dir_all(&work) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("cannot empty {}: {e}", work.display()));
+            }
+            _ => {}
+        }
+        self.run(target, CHECK_SECONDS)
+    }
+
+    /// Writes valid inputs for each target, the same every time.
+    pub(crate) fn write_seeds(&self) -> Result<(), String> {
+        let program = self.programs.join("seeds");
+        match Command::new(&program).arg(&self.seeds).status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("the fuzz targets' seeds ended with {status}")),
+            Err(e) => Err(format!("{} cannot be started: {e}", program.display())),
+        }
+    }
 }
 
 /// How many inputs a target tried, by its closing lines.
@@ -91,18 +164,11 @@ fn runs(said: &str) -> Option<u64> {
     said.lines().find_map(line)?.trim().parse().ok()
 }
 
-/// Writes valid inputs for each target, the same every time.
-fn write_seeds(program: &Path, dir: &Path) -> Result<(), String> {
-    let status = Command::new(program).arg(dir).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the fuzz targets' seeds ended with {status}")),
-        Err(e) => Err(format!("{} cannot be started: {e}", program.display())),
-    }
-}
-
 /// The names of the targets: the files of `fuzz/targets`.
-fn targets() -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// They cannot be listed, or there is none.
+pub fn targets() -> Result<Vec<String>, String> {
     let dir = root().join("fuzz/targets");
     let entries = fs::read_dir(&dir).map_err(|e| format!("cannot list {}: {e}", dir.display()))?;
     let paths = entries.flatten().map(|entry| entry.path());
@@ -124,18 +190,4 @@ fn host() -> Result<String, String> {
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned)
         .ok_or_else(|| "rustc does not say its host".to_owned())
-}
-
-fn run_cargo(args: &[&str]) -> Result<(), String> {
-    let status = Command::new("cargo")
-        .args(args)
-        .env("RUSTFLAGS", FLAGS.join(" "))
-        .current_dir(root().join("fuzz"))
-        .status()
-        .map_err(|e| format!("cargo cannot be started: {e}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err("the fuzz targets do not build".to_owned())
-    }
 }

@@ -1,4 +1,5 @@
-//! Seeded defects: each breaks one promise on purpose, and one named test has to notice.
+//! Seeded defects: each breaks one promise on purpose, and one named test, or fuzz target within
+//! its time in a check, has to notice.
 //!
 //! The tree is copied below the target directory, where each defect is put in, built, tried and
 //! taken out again; the work tree is never touched. A test that passes with its defect in proves
@@ -17,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::fuzz;
 use crate::step::{root, target};
-use defects::{DEFECTS, Defect};
+use defects::{DEFECTS, Defect, FUZZ};
 use tree::Tree;
 
 /// How long one test may take, with a defect that may let it hang.
@@ -113,14 +115,24 @@ pub fn list() {
 
 /// Every named test passes as long as nothing is broken.
 fn sound(tree: &Tree, defects: &[&Defect]) -> Result<(), String> {
-    let packages: BTreeSet<&str> = defects.iter().map(|defect| defect.package).collect();
+    let fuzzed = defects.iter().filter(|defect| defect.package == FUZZ);
+    let fuzzed: BTreeSet<&str> = fuzzed.map(|defect| defect.test).collect();
+    if !fuzzed.is_empty() {
+        let place = fuzz_place(fuzz::build(tree.path(), &fuzz_dir(), &[])?, tree.path());
+        place.write_seeds()?;
+        for target in fuzzed {
+            place.run_fresh(target)?;
+        }
+    }
+    let defects = defects.iter().filter(|defect| defect.package != FUZZ);
+    let packages: BTreeSet<&str> = defects.clone().map(|defect| defect.package).collect();
     let mut programs = BTreeMap::new();
     for package in packages {
         let built = build(tree.path(), package)?;
         let program = built.map_err(|why| format!("{package} does not build:\n{why}"))?;
         programs.insert(package, program);
     }
-    let tests: BTreeSet<_> = defects.iter().map(|d| (d.package, d.test)).collect();
+    let tests: BTreeSet<_> = defects.map(|d| (d.package, d.test)).collect();
     for (package, test) in tests {
         let Some(program) = programs.get(package) else {
             continue;
@@ -137,9 +149,36 @@ fn sound(tree: &Tree, defects: &[&Defect]) -> Result<(), String> {
 
 fn try_one(tree: &Tree, defect: &Defect) -> Result<Outcome, String> {
     let _undo = tree.with(defect)?;
+    if defect.package == FUZZ {
+        return Ok(try_fuzz(tree.path(), defect.test));
+    }
     match build(tree.path(), defect.package)? {
         Ok(program) => tested(&program, defect.test),
         Err(why) => Ok(Outcome::Broken(why)),
+    }
+}
+
+/// Whether a fuzz target notices within its time in a check, from valid and kept inputs.
+fn try_fuzz(tree: &Path, target: &str) -> Outcome {
+    match fuzz::build(tree, &fuzz_dir(), &[target]) {
+        Err(why) => Outcome::Broken(why),
+        Ok(programs) => match fuzz_place(programs, tree).run_fresh(target) {
+            Ok(_) => Outcome::Missed,
+            Err(_) => Outcome::Caught,
+        },
+    }
+}
+
+fn fuzz_dir() -> PathBuf {
+    target().join("mutants/fuzz")
+}
+
+fn fuzz_place(programs: PathBuf, tree: &Path) -> fuzz::Place {
+    fuzz::Place {
+        programs,
+        seeds: fuzz_dir().join("seeds"),
+        kept: tree.join("fuzz/corpus"),
+        found: fuzz_dir(),
     }
 }
 

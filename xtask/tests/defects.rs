@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use xtask::mutants::defects::DEFECTS;
+use xtask::fuzz::targets;
+use xtask::mutants::defects::{DEFECTS, FUZZ};
 use xtask::step::root;
 use xtask::style::sources;
 
@@ -30,7 +31,7 @@ fn each_defect_has_a_name_of_its_own() {
 #[test]
 fn each_named_test_is_there() {
     let files = sources::rust();
-    for defect in DEFECTS {
+    for defect in DEFECTS.iter().filter(|defect| defect.package != FUZZ) {
         let function = defect.test.rsplit("::").next().unwrap_or_default();
         let (package, head) = (defect.package, format!("fn {function}("));
         let is_there = files
@@ -38,4 +39,11 @@ fn each_named_test_is_there() {
             .any(|source| source.path.contains(package) && source.text.contains(&head));
         assert!(is_there, "{}: {package} has no test {head}", defect.name);
     }
+}
+
+#[test]
+fn each_fuzz_target_has_a_defect_to_find() {
+    let named = DEFECTS.iter().filter(|defect| defect.package == FUZZ);
+    let named: BTreeSet<String> = named.map(|defect| defect.test.to_owned()).collect();
+    assert_eq!(named, BTreeSet::from_iter(targets().unwrap()));
 }

@@ -69,8 +69,33 @@ pub fn codecs(bytes: &[u8]) {
     }
 }
 
+/// `bytes` with the checksum of each batch made right, as far as they look like batches: a wrong
+/// one would hide the rest.
+#[must_use]
+pub fn with_right_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let mut rest = &mut out[..];
+    while let Some(length) = rest.get(8..12).and_then(|length| length.first_chunk()) {
+        let size = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let size = size.map(|length| length + BatchHeader::OVERHEAD);
+        let Some(size) = size.filter(|size| (BatchHeader::LEN..=rest.len()).contains(size)) else {
+            break;
+        };
+        let (batch, after) = rest.split_at_mut(size);
+        let crc = crc32c(&batch[BatchHeader::CRC_FROM..]);
+        batch[BatchHeader::CRC_POSITION..BatchHeader::CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        rest = after;
+    }
+    out
+}
+
 /// The bytes of a produce request for one partition. What passes has to be sound.
 pub fn produce(bytes: &[u8]) {
+    produce_as_they_are(bytes);
+    produce_as_they_are(&with_right_checksums(bytes));
+}
+
+fn produce_as_they_are(bytes: &[u8]) {
     let limits = Limits::default();
     let request = ProduceLimits {
         zstd_allowed: true,
@@ -103,12 +128,19 @@ pub fn produce(bytes: &[u8]) {
                 .inspect(|r| assert!(r.is_ok(), "{r:?}"))
                 .count();
             assert_eq!(count, header.record_count as usize);
+            let offsets = header.next_offset().get() - header.base_offset.get();
+            assert_eq!(count as i64, offsets, "an offset for each record");
         }
     }
 }
 
 /// Any run of batches. What parses has to survive being read, assigned and cut.
 pub fn batches(bytes: &[u8]) {
+    batches_as_they_are(bytes);
+    batches_as_they_are(&with_right_checksums(bytes));
+}
+
+fn batches_as_they_are(bytes: &[u8]) {
     let limits = Limits {
         decompressed_bytes_free: 1 << 20,
         ..Limits::default()
@@ -157,9 +189,15 @@ pub fn indexes(bytes: &[u8]) {
         for target in [i64::MIN, 0, 100, 1000, i64::MAX] {
             let _ = index.lookup(Offset::new(target));
         }
-        if index.check_all(end, u64::MAX).is_ok() {
+        // A log's segments end below the largest position there is.
+        if index.check_all(end, i32::MAX as u64).is_ok() {
             let active = index.to_active(u32::MAX);
             assert!(active.len() <= index.len());
+            // The first entry may be of the segment's first offset, which needs none.
+            assert!(index.len() - active.len() <= 1, "entries do not rise");
+            for target in [i64::MIN, 0, 100, 1000, i64::MAX].map(Offset::new) {
+                assert_eq!(active.lookup(target), index.lookup(target));
+            }
         }
     }
     if let Ok(index) = SealedTimeIndex::open(base, file, end) {

@@ -14,9 +14,9 @@ pub struct Defect {
     pub name: &'static str,
     /// The promise that it breaks.
     pub breaks: &'static str,
-    /// The package whose unit tests notice.
+    /// The package whose unit tests notice, or [`FUZZ`].
     pub package: &'static str,
-    /// The test, with its modules.
+    /// The test, with its modules; of [`FUZZ`] the target.
     pub test: &'static str,
     /// What it changes.
     pub edits: &'static [Edit],
@@ -62,6 +62,8 @@ const LOG: &str = "ottla-log";
 const PARTITION: &str = "ottla-partition";
 const COORDINATOR: &str = "ottla-coordinator";
 const BROKER: &str = "ottla-broker";
+/// The package of the fuzz targets: one of them is to notice, in place of a test.
+pub const FUZZ: &str = "ottla-fuzz";
 
 /// One defect of one edit.
 macro_rules! defect {
@@ -464,4 +466,85 @@ pub const DEFECTS: &[Defect] = &[
         "ottla-broker/src/partitions/openers.rs":
         "self.urgent.pop_front().or_else(|| self.rest.pop_front())?" =>
         "self.rest.pop_front().or_else(|| self.urgent.pop_front())?"),
+    // What the fuzz targets find, each within its time in a check.
+    defect!("fuzz-answers", "a client takes no count that lies",
+        FUZZ::"answers",
+        "ottla-protocol/src/client/consumer.rs":
+        "    guard::check(shape, encoding, &bytes).ok()?;\n" =>
+        "    let _ = guard::check(shape, encoding, &bytes);\n"),
+    defect!("fuzz-batches", "no batch takes more memory than the limits allow",
+        FUZZ::"batches",
+        "ottla-log/src/codec.rs":
+        "let max = limits.decompressed_bytes_max(block.len());" =>
+        "let max = 64 * limits.decompressed_bytes_max(block.len());"),
+    defect!("fuzz-checkpoints", "no number of entries is believed before they are there",
+        FUZZ::"checkpoints",
+        "ottla-log/src/checkpoint.rs":
+        "    let found = lines.clone().count();\n" =>
+        "    let found = lines.clone().count();\n\
+             std::hint::black_box(Vec::<u64>::with_capacity(declared));\n"),
+    defect!("fuzz-codecs", "no codec writes beyond its limit",
+        FUZZ::"codecs",
+        "ottla-log/src/codec/gzip.rs":
+        "        if end > max {\n" => "        if end > 2 * max {\n"),
+    defect!("fuzz-config-value", "a number is read as it is written",
+        FUZZ::"config_value",
+        "ottla-partition/src/metadata/config/value.rs":
+        "        None => (1.0, text.strip_prefix('+').unwrap_or(text)),\n    };\n" =>
+        "        None => (1.0, text.strip_prefix('+').unwrap_or(text)),\n    };\n\
+             let unsigned = unsigned.get(..unsigned.len().min(17)).unwrap_or_default();\n"),
+    defect!("fuzz-frames", "no frame is longer than is allowed",
+        FUZZ::"frames",
+        "ottla-protocol/src/frame.rs": "Ok(body) if body <= body_max => body," =>
+        "Ok(body) if body <= usize::MAX => body,"),
+    defect!("fuzz-groups", "a member that was answered and is silent is thrown out",
+        FUZZ::"groups",
+        "ottla-coordinator/src/group/live/expire.rs":
+        "            member.unanswered = member.unanswered.saturating_sub(1);\n" => ""),
+    defect!("fuzz-header", "no length of a request is believed before it was checked",
+        FUZZ::"header",
+        "ottla-protocol/src/wire.rs":
+        "let Some((taken, rest)) = self.rest.split_at_checked(count) else {" =>
+        "let Some((taken, rest)) = Some(self.rest.split_at(count)) else {"),
+    defect!("fuzz-indexes", "entries that do not rise make no index",
+        FUZZ::"indexes",
+        "ottla-log/src/index/offset.rs":
+        "e.0 <= r || e.1 <= p)) {" => "e.0 < r && e.1 <= p)) {"),
+    defect!("fuzz-journal", "no entry claims data of another round",
+        FUZZ::"journal",
+        "ottla-log/src/store/journal/format.rs":
+        "    if data_len != head.data_len {\n" => "    if data_len < head.data_len {\n"),
+    defect!("fuzz-metadata-record", "no text is longer than can be written again",
+        FUZZ::"metadata_record",
+        "ottla-protocol/src/wire.rs":
+        "Some(bytes) if bytes > STRING_BYTES_MAX => Err(" =>
+        "Some(bytes) if bytes > 2 * STRING_BYTES_MAX => Err("),
+    defect!("fuzz-metadata-snapshot", "a snapshot ends where its name says",
+        FUZZ::"metadata_snapshot",
+        "ottla-partition/src/metadata/snapshot.rs":
+        "Part::Done => Ok(image.at_end(id.end))," => "Part::Done => Ok(image),"),
+    defect!("fuzz-produce", "a batch has an offset for each of its records",
+        FUZZ::"produce",
+        "ottla-log/src/validate.rs":
+        "i64::from(header.record_count) != offset_count {" =>
+        "i64::from(header.record_count) > offset_count {"),
+    defect!("fuzz-producer-snapshot", "a producer is in a snapshot once",
+        FUZZ::"producer_snapshot",
+        "ottla-log/src/producer_state.rs":
+        "            if state.producers.contains_key(&id) {\n" =>
+        "            if state.producers.len() > 1 << 20 {\n"),
+    defect!("fuzz-records", "no length of a record is believed before it was checked",
+        FUZZ::"records",
+        "ottla-protocol/src/wire.rs":
+        "let Some((taken, rest)) = self.rest.split_at_checked(count) else {" =>
+        "let Some((taken, rest)) = Some(self.rest.split_at(count)) else {"),
+    defect!("fuzz-recovery", "what is read was written",
+        FUZZ::"recovery",
+        "ottla-log/src/log/check.rs":
+        "            .check_crc(&batch, 0)\n            .map_err(|e| bad(e.to_string()))?;\n" =>
+        "            .check_crc(&batch, 0)\n            .or_else(|_| Ok(()))?;\n"),
+    defect!("fuzz-request", "what must not be null is not",
+        FUZZ::"request",
+        "ottla-protocol/src/guard.rs":
+        "            (None, _) => Err(Fault::Null),\n" => "            (None, _) => Ok(()),\n"),
 ];

@@ -23,7 +23,10 @@ pub(crate) fn scan(bytes: &[u8]) {
     };
     let numbers = scan.rounds.iter().map(|round| round.sequence);
     assert!(numbers.is_sorted_by(|a, b| a < b), "rounds out of order");
-    for round in &scan.rounds {
+    let mut ends = [0; 2];
+    let mut places: Vec<_> = scan.rounds.iter().collect();
+    places.sort_by_key(|round| round.data_position);
+    for round in places {
         let lens = round.entries.iter().map(|entry| match entry.what {
             What::Data(range) => u64::from(range.len),
             _ => 0,
@@ -36,6 +39,12 @@ pub(crate) fn scan(bytes: &[u8]) {
         });
         data.expect("the data of a round that counts is there");
         assert_eq!(read, len);
+        let end = &mut ends[round.area];
+        assert!(
+            round.data_position >= *end,
+            "the data of two rounds overlap"
+        );
+        *end = round.data_position + len;
     }
 }
 
