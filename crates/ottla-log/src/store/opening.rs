@@ -190,14 +190,20 @@ impl Opening<'_> {
         Ok((rounds, rest))
     }
 
-    fn scan(&self, clean: bool) -> Result<Scan, Failure> {
+    fn scan(&mut self, clean: bool) -> Result<Scan, Failure> {
         let (vfs, own, key) = (&*self.world.vfs, &self.data.own, self.data.key);
         if clean {
             // The mark is left after everything the journal said is in the files: what it still
             // says may be older than they are, if Kafka ran meanwhile.
             return Ok(Scan::ignoring(vfs, own, key, AREA_BYTES_FIRST)?);
         }
-        Scan::read(vfs, own, key)
+        let scan = Scan::read(vfs, own, key)?;
+        let told = scan.suspect.as_ref().map(|damage| {
+            let (path, position, why) = (&damage.path, damage.position, &damage.why);
+            format!("{path:?}, byte {position}: {why}")
+        });
+        self.report.unreadable.extend(told);
+        Ok(scan)
     }
 
     fn journal(&self, dirs: &Arc<Dirs>, scan: &Scan) -> Journal {

@@ -32,7 +32,8 @@ pub struct RecoveryReport {
     /// Directories that neither this program nor Apache Kafka would make; Kafka would not start
     /// with them.
     pub strangers: Vec<String>,
-    /// Checkpoint files that could not be read, with the reason; they are made anew.
+    /// Files of the store that could not be read, as a whole or in part, with the reason; what is
+    /// a checkpoint is made anew.
     pub unreadable: Vec<String>,
     /// What opening each log found, as far as logs were opened.
     pub logs: BTreeMap<LogId, LogRecovery>,

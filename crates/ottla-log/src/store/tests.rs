@@ -4,6 +4,7 @@ mod basics;
 mod crashes;
 mod deleting;
 mod faults;
+pub(super) mod golden;
 mod history;
 mod journal;
 pub(super) mod kit;

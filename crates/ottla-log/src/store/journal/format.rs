@@ -249,6 +249,11 @@ fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether `block` begins as a round does, were its head not to be believed.
+pub(super) fn begins_a_round(block: &[u8]) -> bool {
+    block.starts_with(&MAGIC)
+}
+
 /// Reads a head from the first bytes of a block; `None` where the block does not begin a round of
 /// this directory.
 pub(crate) fn decode_head(key: Key, block: &[u8]) -> Option<Head> {

@@ -33,6 +33,9 @@ pub(crate) struct Scan {
     pub(super) last_sequence: u64,
     /// Higher than any number seen.
     pub(super) next_sequence: u64,
+    /// What stands where the round after the last one would: it begins as one does, and its head is
+    /// damaged. No crash leaves such a thing.
+    pub(crate) suspect: Option<Damage>,
     files: [Option<Arc<dyn File>>; 2],
 }
 
@@ -117,6 +120,7 @@ impl Scan {
                 file.set_len(len).map_err(io)?;
             }
             let found = heads(&*file, area, key).map_err(|e| StorageError::io("read", &path, e))?;
+            let found = found.rounds;
             highest = highest.max(found.iter().map(|f| f.head.sequence).max().unwrap_or(0));
             scan.areas[area] = ScannedArea {
                 exists: true,
@@ -156,12 +160,14 @@ impl Scan {
 
     fn of(dir: &Path, key: Key, files: [Option<Arc<dyn File>>; 2]) -> Result<Self, ScanError> {
         let mut scan = Self::default();
-        let mut found = Vec::new();
-        for (area, file) in files.iter().enumerate() {
+        let (mut found, mut unknown) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for ((area, file), unknown) in files.iter().enumerate().zip(&mut unknown) {
             let Some(file) = file else { continue };
             let path = area_path(dir, area);
             let io = |e| StorageError::io("read", &path, e);
-            found.extend(heads(&**file, area, key).map_err(io)?);
+            let heads = heads(&**file, area, key).map_err(io)?;
+            found.extend(heads.rounds);
+            *unknown = heads.unknown;
             scan.areas[area].exists = true;
             scan.areas[area].len = file.len().map_err(io)?;
         }
@@ -177,6 +183,16 @@ impl Scan {
             area.first_live.get_or_insert(round.sequence);
             scan.rounds.push(round);
         }
+        let (last, other) = (scan.active, 1 - scan.active);
+        let next = [(last, scan.areas[last].end), (other, 0)];
+        let is_suspect = |(area, position): &&(usize, u64)| unknown[*area].contains(position);
+        scan.suspect = next.iter().find(is_suspect).map(|(area, position)| Damage {
+            path: area_path(dir, *area),
+            position: *position,
+            why: "the head of a flush round is damaged; if it was the last one, what was made \
+                  durable with it is lost"
+                .to_owned(),
+        });
         Ok(scan)
     }
 
@@ -215,11 +231,19 @@ fn open(vfs: &dyn Vfs, path: &Path, mode: OpenMode) -> Result<Option<Arc<dyn Fil
     }
 }
 
+/// What is in one area.
+#[derive(Debug, Default)]
+struct Heads {
+    rounds: Vec<Found>,
+    /// Where something begins as a round does, and is none.
+    unknown: Vec<u64>,
+}
+
 /// All heads in `file`, in their order; bytes inside a round are not looked at.
-fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Vec<Found>> {
+fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Heads> {
     let file_len = file.len()?;
     let mut window = Window::new(file, file_len);
-    let mut found = Vec::new();
+    let mut found = Heads::default();
     let mut position = 0;
     while position + HEAD_LEN as u64 <= file_len {
         let block = window.at(position, HEAD_LEN)?;
@@ -231,7 +255,7 @@ fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Vec<Found>> {
         };
         position += match head.and_then(|head| Some((head, head.round_len().filter(fits)?))) {
             Some((head, len)) => {
-                found.push(Found {
+                found.rounds.push(Found {
                     area,
                     position,
                     head,
@@ -239,7 +263,12 @@ fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Vec<Found>> {
                 });
                 len
             }
-            None => BLOCK,
+            None => {
+                if format::begins_a_round(block) {
+                    found.unknown.push(position);
+                }
+                BLOCK
+            }
         };
     }
     Ok(found)

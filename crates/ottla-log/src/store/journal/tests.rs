@@ -355,8 +355,16 @@ fn damage_in_the_middle_is_told_from_a_torn_end() {
     let found = |vfs: &MemVfs| ends(&scan(vfs));
     // The last round: as if it had never been whole.
     let vfs = written();
+    assert_eq!(scan(&vfs).suspect, None);
     flip(&vfs, 0, 3 * BLOCK + 70);
     assert_eq!(found(&vfs), [1, 2, 3]);
+    assert_eq!(scan(&vfs).suspect, None);
+    // Nor its head, which no crash leaves in part: that is told.
+    let vfs = written();
+    flip(&vfs, 0, 3 * BLOCK + 20);
+    assert_eq!(found(&vfs), [1, 2, 3]);
+    let suspect = scan(&vfs).suspect.expect("it is told");
+    assert_eq!(suspect.position, 3 * BLOCK);
     // An entry list and a head of an earlier one: nobody knows what they said.
     for position in [BLOCK + 65, BLOCK + 20] {
         let vfs = written();
@@ -455,5 +463,84 @@ fn hostile_bytes_are_read_or_refused() {
             let is_run = found.windows(2).all(|pair| pair[1] == pair[0] + 1);
             assert!(is_run && found.iter().all(|end| *end <= 14), "{found:?}");
         }
+    }
+}
+
+/// A journal as docs/FORMAT.md says it is, in bytes that were made from that text.
+#[test]
+fn the_golden_journal_is_what_it_says() {
+    use crate::store::tests::golden::{golden, id, key, orders, users};
+    let vfs = disk();
+    for (index, name) in ["journal-0", "journal-1"].into_iter().enumerate() {
+        let path = area_path(Path::new(DIR), index);
+        let file = vfs.open(&path, OpenMode::Create).unwrap();
+        file.write_all_at(&mut [IoSlice::new(&golden(name))], 0)
+            .unwrap();
+    }
+    let entry = |id, topic_id, what| Entry { id, topic_id, what };
+    let data = |base, position, bytes: &[u8], end, created| {
+        What::Data(Range {
+            segment_base: Offset::new(base),
+            position,
+            len: u32::try_from(bytes.len()).unwrap(),
+            crc: crc32fast::hash(bytes),
+            end: Offset::new(end),
+            created,
+        })
+    };
+    let (first, second) = (&b"first bytes of orders"[..], &[b'u'; 5000][..]);
+    let with_data = vec![
+        entry(id("orders", 0), orders(), data(100, 0, first, 101, true)),
+        entry(id("users", 7), users(), data(64, 777, second, 70, false)),
+    ];
+    let ended = |end, created| What::Ended {
+        end: Offset::new(end),
+        created,
+    };
+    let settled = What::Settled {
+        below: 6,
+        end: Offset::new(101),
+    };
+    let started = What::Started {
+        log_start: Offset::new(65),
+    };
+    let notes = vec![
+        entry(id("orders", 1), orders(), ended(33, true)),
+        entry(id("users", 7), users(), ended(71, false)),
+        entry(id("orders", 0), orders(), settled),
+        entry(id("users", 7), users(), started),
+        entry(id("orders", 1), orders(), What::Deleted),
+    ];
+    // Number, the one before, area, block, entries, data.
+    let rounds = [
+        (3, 2, 0, 0, Vec::new(), Vec::new()),
+        (4, 3, 0, 1, Vec::new(), Vec::new()),
+        (5, 4, 1, 0, with_data, [first, second].concat()),
+        (7, 5, 1, 2, notes, Vec::new()),
+    ];
+    let scan = Scan::read(&vfs, Path::new(DIR), key()).expect("the journal can be read");
+    assert_eq!(scan.rounds.len(), rounds.len());
+    assert_eq!((scan.active, scan.next_sequence), (1, 8));
+    for (found, (sequence, previous, area, block, entries, data)) in scan.rounds.iter().zip(rounds)
+    {
+        assert_eq!((found.sequence, found.area), (sequence, area));
+        assert_eq!(found.entries, entries);
+        assert!(found.damaged.is_empty());
+        let place = Place {
+            sequence,
+            previous,
+            low: 3,
+        };
+        let mut bytes = format::encode(key(), place, &entries);
+        let from = block * usize::try_from(BLOCK).unwrap();
+        assert_eq!(
+            found.data_position,
+            (from + bytes.len()) as u64,
+            "{sequence}"
+        );
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(4096), 0);
+        let golden = golden(["journal-0", "journal-1"][area]);
+        assert_eq!(golden[from..from + bytes.len()], bytes, "{sequence}");
     }
 }
