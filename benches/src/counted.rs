@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ottla_log::Timestamp;
 use ottla_log::vfs::{
     DirEntry, File, FileLock, FileRange, Mapping, OpenMode, RealVfs, Space, Stat, Vfs,
 };
@@ -131,6 +132,10 @@ impl File for CountedFile {
 
     fn range(&self, position: u64, len: u64) -> io::Result<FileRange> {
         self.file.range(position, len)
+    }
+
+    fn set_modified(&self, time: Timestamp) -> io::Result<()> {
+        self.file.set_modified(time)
     }
 
     fn drop_cache(&self) -> io::Result<()> {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub(crate) use index::{IndexBuilder, IndexRules};
-pub(crate) use sealed::{seal_dir, topic_of};
+pub(crate) use sealed::seal_dir;
 pub(crate) use search::{BadRange, BatchRange};
 pub(crate) use walk::{Step, Wait, Walk, WalkError};
 

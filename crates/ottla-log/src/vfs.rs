@@ -203,6 +203,13 @@ pub trait File: fmt::Debug + Send + Sync {
     /// What the device answers.
     #[track_caller]
     fn drop_cache(&self) -> io::Result<()>;
+
+    /// Has the file count as last written at `time`. Nothing that is durable depends on it.
+    ///
+    /// # Errors
+    /// What the device answers; `InvalidInput` where the platform cannot tell such a time.
+    #[track_caller]
+    fn set_modified(&self, time: Timestamp) -> io::Result<()>;
 }
 
 impl dyn File + '_ {

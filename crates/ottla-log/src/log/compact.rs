@@ -104,7 +104,7 @@ impl LogCore {
             // The segments changed meanwhile; what is there now is looked at anew.
             Ok(Progress::Overtaken) => job.discard(self),
             // A segment that left the log may have no file any more.
-            Err(_) if job.is_overtaken(self) => job.discard(self),
+            Err(_) if job.is_overtaken(self) || self.health.gone().is_some() => job.discard(self),
             Err(error) => {
                 job.discard(self);
                 return Err(error);

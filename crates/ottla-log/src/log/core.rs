@@ -4,7 +4,11 @@
 //! be taken: `compaction` (held during a step of it), `appender` (held during an append's IO),
 //! `syncing` (held during a sync's IO), then the small ones, which are never held during IO:
 //! `epochs`, `boundaries`, `pending`, the ends, a segment's own. A reader takes small ones only; so
-//! do `round_done` and `failed`.
+//! do `round_done` and `failed`. `place` comes last of all.
+//!
+//! A deleted log's directory has another name, and its old name may be the next topic's. So
+//! whoever does something to a name in it looks whether the log is gone with `appender`,
+//! `syncing` or `place` held, which [`LogCore::retire`] takes.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -13,7 +17,7 @@ use std::sync::atomic::{self, AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use super::boundaries::Boundaries;
 use super::compact::Compaction;
@@ -51,6 +55,8 @@ pub(crate) struct LogCore {
     pub(super) truncations: AtomicU64,
     appender: Mutex<Appender>,
     pub(super) syncing: Mutex<Syncing>,
+    /// Held by whoever changes names in the directory with no other lock that a deletion takes.
+    place: RwLock<()>,
     /// Taken before the appender's, by whoever maintains the log.
     pub(super) compaction: Mutex<Compaction>,
     /// Taken before the appender's, as `compaction`.
@@ -191,6 +197,7 @@ impl LogCore {
             syncing: Mutex::new(Syncing {
                 recovery_point: parts.ends.durable,
             }),
+            place: RwLock::default(),
             compaction: Mutex::new(Compaction::from(parts.cleaned)),
             sealing: Mutex::default(),
             ends: EndsCell::new(parts.ends),
@@ -320,7 +327,14 @@ impl LogCore {
         // Waits for the append and the sync at work, whose files must keep their names.
         let _appender = self.appender();
         let _syncing = self.syncing.lock();
+        let _place = self.place.write();
         self.health.leave(Gone::Deleted);
+    }
+
+    /// Keeps the directory where it is; `None` where the log is gone.
+    pub(super) fn stay(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        let place = self.place.read();
+        self.health.gone().is_none().then_some(place)
     }
 
     /// This log as the flusher sees it.

@@ -112,7 +112,11 @@ impl Flusher for DirectFlusher {
     }
 
     fn settle(&self, target: &Arc<dyn FlushTarget>, end: Offset) -> Result<(), Arc<StorageError>> {
-        self.sync(&**target).map_err(Arc::new)?;
+        if let Err(error) = self.sync(&**target) {
+            let cause = Arc::new(error);
+            target.failed(&cause);
+            return Err(cause);
+        }
         let mut state = self.state.lock();
         state.durable.insert(target.id().clone(), end);
         Ok(())

@@ -18,8 +18,14 @@ pub(super) fn clear(
     // A compaction that was interrupted before all its output was there is undone: its output
     // from the first unfinished file on goes, the originals are still there.
     if let Some(unfinished) = listing.cleaned.first().copied() {
-        for base in listing.swaps.split_off(&unfinished) {
-            listing.leftovers.push(dir::name_of(base, dir::LOG_SWAP));
+        let withdrawn = listing.swaps.split_off(&unfinished);
+        for base in &withdrawn {
+            let path = dir::file_in(log_dir, *base, dir::LOG_SWAP);
+            dir::remove_if_there(&*shared.vfs, &path)?;
+        }
+        if !withdrawn.is_empty() {
+            // Before the unfinished one goes, which says that these do not count.
+            sync(shared, log_dir)?;
         }
     }
     let mut changed = !listing.leftovers.is_empty();
@@ -71,13 +77,17 @@ fn complete_swap(
         listing.txn_indexes.remove(&old);
     }
     // No index of the old file may be found beside the new one.
-    let synced = shared.vfs.sync_dir(log_dir);
-    synced.map_err(|e| StorageError::io("sync the directory", log_dir, e))?;
+    sync(shared, log_dir)?;
     let path = dir::file_in(log_dir, base, dir::LOG);
     let renamed = shared.vfs.rename(&swap, &path);
     renamed.map_err(|e| StorageError::io("rename a compacted segment to", &path, e))?;
     listing.segments.insert(base);
     Ok(())
+}
+
+fn sync(shared: &LogShared, log_dir: &Path) -> Result<(), StorageError> {
+    let synced = shared.vfs.sync_dir(log_dir);
+    synced.map_err(|e| StorageError::io("sync the directory", log_dir, e))
 }
 
 /// The offset after the last batch of the file at `path`.

@@ -1,6 +1,7 @@
 //! Work that no append waits for, in bounded steps: rolls by time, lets old segments go, compacts,
 //! seals, deletes files, forgets producers.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::core::LogCore;
@@ -21,33 +22,40 @@ impl LogCore {
             self.stop_compacting();
             return Ok(Maintenance::default());
         }
-        let (rolled, roll_due) = self.roll_if_old(now)?;
-        let retained = self.retain(now)?;
-        let more = rolled || retained.more || self.mark_removed(now)? || self.delete_one(now)?;
-        let compacted = if more {
-            Maintenance::default()
-        } else {
-            self.compact(now)?
-        };
-        let more = more || compacted.more;
-        let sealed = if more {
-            Maintenance::default()
-        } else {
-            self.seal_step(now)
-        };
+        let mut work = Work::default();
+        let rolled = self.roll_if_old(now);
+        work.add(rolled.map(|(more, next)| Maintenance { more, next }));
+        work.add(self.retain(now));
+        work.unless_more(|| self.mark_removed(now).map(again));
+        work.unless_more(|| self.delete_one(now).map(again));
+        if !work.more {
+            let compacted = self.compact(now);
+            // Much work, which is not to be begun anew with each segment that is sealed.
+            let goes_on = compacted.is_ok();
+            work.add(compacted);
+            if goes_on {
+                work.unless_more(|| Ok(self.seal_step(now)));
+            }
+        }
         let expiry = self.expire_producers(now);
         let pending = self.pending.lock();
         let deletions = pending.deleted.iter().map(|(due, _)| *due);
-        Ok(Maintenance {
-            more: more || sealed.more,
-            next: deletions
-                .chain(expiry)
-                .chain(roll_due)
-                .chain(retained.next)
-                .chain(compacted.next)
-                .chain(sealed.next)
-                .min(),
-        })
+        work.next = deletions.chain(expiry).chain(work.next).min();
+        drop(pending);
+        if self.health.read_fault().is_some() {
+            work.more = false;
+        }
+        match work.failed {
+            // What can be done is done first: what fails will fail again.
+            Some(error) if !work.more => {
+                self.stop_compacting();
+                Err(error)
+            }
+            _ => Ok(Maintenance {
+                more: work.more,
+                next: work.next,
+            }),
+        }
     }
 
     /// Forgets producers that were idle for long, and says when to look again.
@@ -69,19 +77,28 @@ impl LogCore {
         }
         // Appends wait, so that the log end stays what the flusher settles.
         let appender = self.appender();
+        if self.health.gone().is_some() {
+            return Ok(false);
+        }
         self.shared
             .flusher
             .settle(&self.target(), self.ends().end)
             .map_err(|e| (*e).clone())?;
         let _syncing = self.syncing.lock();
         // What the removed batches told of producers is in a snapshot by now, or is made so.
-        match self
-            .write_snapshots(&mut Way::Each)
-            .and_then(|()| self.sync_names())
-        {
+        match self.write_snapshots(&mut Way::Each) {
             // A full device gets space by this very removal.
             Err(cause) if cause.is_recoverable() => {}
-            written => written?,
+            Err(cause) => return Err(cause),
+            Ok(()) => match self.sync_names() {
+                Err(cause) if !cause.is_recoverable() => {
+                    // Nobody may ask for that sync again.
+                    let cause = Arc::new(cause);
+                    self.fail(&cause);
+                    return Err(StorageError::Offline(cause));
+                }
+                _ => {}
+            },
         }
         let delay = appender.config.file_delete_delay.as_millis();
         let due = now
@@ -105,16 +122,56 @@ impl LogCore {
 
     /// Deletes the files of one segment that is due.
     fn delete_one(&self, now: Timestamp) -> Result<bool, StorageError> {
-        let segment = {
+        let (due, segment) = {
             let mut pending = self.pending.lock();
             let due = pending.deleted.iter().position(|(due, _)| *due <= now);
             match due {
                 None => return Ok(false),
-                Some(index) => pending.deleted.swap_remove(index).1,
+                Some(index) => pending.deleted.swap_remove(index),
             }
         };
-        segment.delete_files()?;
+        let Some(_place) = self.stay() else {
+            return Ok(false);
+        };
+        if let Err(error) = segment.delete_files() {
+            self.pending.lock().deleted.push((due, segment));
+            return Err(error);
+        }
         self.names_dirty.store(true, Ordering::Release);
         Ok(true)
     }
 }
+
+/// What came of the parts of a step. One that fails keeps no other from its turn.
+#[derive(Debug, Default)]
+struct Work {
+    more: bool,
+    next: Option<Timestamp>,
+    failed: Option<StorageError>,
+}
+
+impl Work {
+    fn add(&mut self, done: Result<Maintenance, StorageError>) {
+        match done {
+            Ok(done) => {
+                self.more |= done.more;
+                self.next = self.next.into_iter().chain(done.next).min();
+            }
+            Err(error) => _ = self.failed.get_or_insert(error),
+        }
+    }
+
+    /// Does what comes after all that is to be done at once.
+    fn unless_more(&mut self, work: impl FnOnce() -> Result<Maintenance, StorageError>) {
+        if !self.more {
+            self.add(work());
+        }
+    }
+}
+
+const fn again(more: bool) -> Maintenance {
+    Maintenance { more, next: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,9 @@ impl LogCore {
             return Ok(());
         }
         let _syncing = self.syncing.lock();
+        if self.health.gone().is_some() {
+            return Ok(());
+        }
         if segment.renew_indexes()? {
             segment.write_indexes(&mut Way::Each)?;
             // Where a crash takes the names, the indexes are made anew.
@@ -148,6 +151,10 @@ impl LogCore {
                     continue;
                 }
             };
+            if self.health.gone().is_some() {
+                // It may be of another log by now.
+                return Ok(bytes);
+            }
             bytes += found.len() as u64;
             if let Err(what) = self.check_file(kind, &found) {
                 self.found_bad(path, what);

@@ -15,9 +15,9 @@ use super::core::{Appender, LogCore};
 use super::dir;
 use super::seam::Maintenance;
 use crate::seal::{ChunkSums, Seal};
-use crate::segment::{Extent, Segment, Wait, seal_dir, topic_of};
+use crate::segment::{Extent, Segment, Wait, seal_dir};
 use crate::vfs::{OpenMode, Vfs};
-use crate::{Offset, StorageError, Timestamp};
+use crate::{Offset, StorageError, Timestamp, TopicId};
 
 /// How much is read in one step.
 const STEP_BYTES: u64 = 8 << 20;
@@ -119,11 +119,11 @@ impl Sealing {
 
     /// The seal of what was read; `None` where the index files are not known to be right. Of the
     /// transaction index only the shape is: it stays as it is from now on.
-    fn finish(self, log_dir: &Path, vfs: &dyn Vfs) -> Option<Seal> {
+    fn finish(self, topic_id: TopicId) -> Option<Seal> {
         let (index, time_index) = self.segment.index_sums()?;
         let txn_index = self.segment.aborted_sum()?;
         Some(Seal {
-            topic_id: topic_of(vfs, log_dir)?,
+            topic_id,
             base: self.segment.base(),
             size: self.sums.size(),
             next: self.next,
@@ -227,6 +227,9 @@ impl LogCore {
     pub(super) fn put_seal(&self, job: Sealing) -> Result<(), StorageError> {
         // Nobody may cut or replace the segment while the seal is written.
         let appender = self.appender();
+        if self.health.gone().is_some() {
+            return Ok(());
+        }
         let segment = Arc::clone(&job.segment);
         let is_there = {
             let segments = self.segments.load_full();
@@ -245,7 +248,7 @@ impl LogCore {
     fn write_seal(&self, _held: &Appender, job: Sealing) -> Result<(), StorageError> {
         let segment = Arc::clone(&job.segment);
         let vfs = &*self.shared.vfs;
-        let Some(seal) = job.finish(&self.dir, vfs) else {
+        let Some(seal) = job.finish(self.topic_id) else {
             return Ok(());
         };
         write(vfs, &self.shared.seal_dir, &self.dir, &segment, &seal)?;

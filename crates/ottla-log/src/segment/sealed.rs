@@ -63,7 +63,7 @@ pub(crate) fn seal_dir(seals: &Path, log_dir: &Path) -> PathBuf {
 }
 
 /// Whose log is in `log_dir`; `None` where that cannot be told.
-pub(crate) fn topic_of(vfs: &dyn crate::vfs::Vfs, log_dir: &Path) -> Option<TopicId> {
+fn topic_of(vfs: &dyn crate::vfs::Vfs, log_dir: &Path) -> Option<TopicId> {
     let path = log_dir.join(dir::METADATA);
     let bytes = checkpoint::read(vfs, &path, METADATA_BYTES_MAX).ok()??;
     Some(PartitionMetadata::decode(&bytes).ok()?.topic_id)

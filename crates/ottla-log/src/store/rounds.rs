@@ -82,6 +82,9 @@ pub(super) struct Rounds {
     /// One step of background work at a time.
     step: Mutex<()>,
     alarm: Mutex<Option<Arc<dyn MaintenanceAlarm>>>,
+    /// How often files were to be synced to make room.
+    #[cfg(test)]
+    relieved: std::sync::atomic::AtomicU64,
 }
 
 /// What the rounds start with.
@@ -152,6 +155,8 @@ impl Rounds {
             journal: Mutex::new(start.journal),
             step: Mutex::new(()),
             alarm: Mutex::new(None),
+            #[cfg(test)]
+            relieved: std::sync::atomic::AtomicU64::new(0),
         }
     }
 
@@ -351,7 +356,9 @@ impl Flusher for Rounds {
 
     fn started(&self, target: &Arc<dyn FlushTarget>, log_start: Offset) {
         let mut state = self.state.lock();
-        let log = state.log_of(target);
+        let Some(log) = state.known(target) else {
+            return;
+        };
         log.log_start = log.log_start.max(log_start);
         let entry = Entry {
             id: target.id().clone(),
@@ -364,7 +371,10 @@ impl Flusher for Rounds {
 
     fn cleaned(&self, target: &Arc<dyn FlushTarget>, offset: Offset) {
         let mut state = self.state.lock();
-        state.log_of(target).cleaned = offset;
+        let Some(log) = state.known(target) else {
+            return;
+        };
+        log.cleaned = offset;
         state.changed = true;
         self.signal(state, CLEANED_SOME);
     }
@@ -372,6 +382,7 @@ impl Flusher for Rounds {
     fn reserve(&self, bytes: u64) -> Result<(), Arc<StorageError>> {
         self.marker.remove(&*self.vfs)?;
         let mut state = self.state.lock();
+        let mut is_stuck = false;
         loop {
             if state.closed {
                 return Err(Arc::new(StorageError::Closed));
@@ -379,16 +390,23 @@ impl Flusher for Rounds {
             if state.take_room(bytes, self.dirty_bytes_max) {
                 return Ok(());
             }
-            if state.relieving || state.dirty == 0 {
+            if state.relieving || state.dirty == 0 || is_stuck {
+                // Who has room gives it back, or writes, and says so.
                 self.room.wait(&mut state);
+                is_stuck = false;
                 continue;
             }
             state.relieving = true;
+            let seen = state.dirty;
             drop(state);
-            self.relieve(bytes);
+            let relieved = self.relieve(bytes);
             state = self.state.lock();
             state.relieving = false;
-            self.room.notify_all();
+            // What was written meanwhile may be enough to be worth a sync.
+            is_stuck = !relieved && state.dirty == seen;
+            if !is_stuck {
+                self.room.notify_all();
+            }
         }
     }
 

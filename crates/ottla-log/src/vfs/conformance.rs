@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{DirEntry, FaultVfs, File, FileRange, MemVfs, OpenMode, RealVfs, Vfs};
+use crate::Timestamp;
 
 /// One file system under test and an empty directory of it.
 struct Place<'v> {
@@ -359,6 +360,10 @@ fn syncs_and_cache_drops_keep_the_bytes(place: &Place<'_>) {
     file.sync_data().unwrap();
     place.vfs.sync_dir(&place.dir).unwrap();
     file.drop_cache().unwrap();
+    let time = Timestamp::new(86_400_123);
+    file.set_modified(time).unwrap();
+    let stat = place.vfs.stat(&place.path("a")).unwrap();
+    assert_eq!(stat.unwrap().modified, time);
     assert_eq!(read(&file), data);
     place.vfs.sync_all(&place.dir).unwrap();
     assert_eq!(place.get("a"), data);

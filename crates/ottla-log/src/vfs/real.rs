@@ -14,7 +14,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -248,6 +248,13 @@ impl File for RealFile {
             linux::drop_cache(&self.file)?;
         }
         Ok(())
+    }
+
+    fn set_modified(&self, time: Timestamp) -> io::Result<()> {
+        let since = u64::try_from(time.get()).ok().map(Duration::from_millis);
+        let time = since.and_then(|since| UNIX_EPOCH.checked_add(since));
+        self.file
+            .set_modified(time.ok_or(io::ErrorKind::InvalidInput)?)
     }
 }
 

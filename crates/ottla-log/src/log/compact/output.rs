@@ -11,7 +11,7 @@ use crate::log::core::LogCore;
 use crate::log::dir;
 use crate::segment::{Extent, IndexBuilder, IndexRules, Origin, Segment};
 use crate::vfs::{File, OpenMode};
-use crate::{Offset, StorageError};
+use crate::{Offset, StorageError, Timestamp};
 
 /// How much is gathered before it is written.
 const BUFFER: usize = 1 << 20;
@@ -35,10 +35,13 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins the segment at `base`.
+    /// Begins the segment at `base`, unless the log is gone.
     pub(super) fn begin(log: &LogCore, base: Offset) -> Result<Self, StorageError> {
         let rules = LogCore::index_rules(&log.config());
         let path = dir::file_in(&log.dir, base, dir::LOG_CLEANED);
+        let Some(_place) = log.stay() else {
+            return Err(StorageError::Closed);
+        };
         let open = || {
             let file = log.shared.vfs.open(&path, OpenMode::Create)?;
             file.set_len(0)?;
@@ -103,11 +106,21 @@ impl Output {
         Ok(())
     }
 
-    /// Makes the file complete and durable. Its name is `.cleaned` still.
-    pub(super) fn finish(&mut self, log: &LogCore) -> Result<(), StorageError> {
+    /// Makes the file complete and durable. Its name is `.cleaned` still. It counts as written at
+    /// `modified`, when the newest of its sources was: what has no timestamps is as old as before.
+    pub(super) fn finish(
+        &mut self,
+        log: &LogCore,
+        modified: Option<Timestamp>,
+    ) -> Result<(), StorageError> {
         self.write(log)?;
         self.buffer = BytesMut::new();
         let path = dir::file_in(&log.dir, self.base, dir::LOG_CLEANED);
+        if let Some(modified) = modified
+            && let Err(error) = self.file.set_modified(modified)
+        {
+            tracing::warn!(?path, %error, "a compacted file counts as written now");
+        }
         let synced = self.file.sync_data();
         synced.map_err(|e| StorageError::io("sync", &path, e))
     }
@@ -130,6 +143,9 @@ impl Output {
 
 /// Deletes what a compaction that is given up has written.
 pub(super) fn discard(log: &LogCore, outputs: &[Output]) {
+    let Some(_place) = log.stay() else {
+        return;
+    };
     for output in outputs {
         let path = dir::file_in(&log.dir, output.base, dir::LOG_CLEANED);
         if let Err(error) = dir::remove_if_there(&*log.shared.vfs, &path) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::log::config::LogConfig;
 use crate::log::core::{LogCore, Segments};
+use crate::segment::Segment;
 use crate::{Offset, StorageError, Timestamp};
 
 /// What one compaction works on.
@@ -63,8 +64,8 @@ impl LogCore {
             if follower.base() <= first_dirty {
                 clean += size;
             } else {
-                let ripe = after(segment.newest()?, config.min_compaction_lag);
-                if !config.min_compaction_lag.is_zero() && ripe > now {
+                let ripe = ripe(segment, config.min_compaction_lag)?;
+                if ripe > now {
                     next = Some(ripe);
                     break;
                 }
@@ -106,6 +107,14 @@ impl LogCore {
             committed,
         }))
     }
+}
+
+/// When `segment` may be compacted. How old it is is not asked where that does not matter.
+fn ripe(segment: &Segment, lag: Duration) -> Result<Timestamp, StorageError> {
+    if lag.is_zero() {
+        return Ok(Timestamp::new(i64::MIN));
+    }
+    Ok(after(segment.newest()?, lag))
 }
 
 /// Whether the share of dirty bytes is larger than `ratio`.

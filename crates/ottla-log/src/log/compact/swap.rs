@@ -3,7 +3,8 @@
 //! ```text
 //! 1  N.log.cleaned written and synced        a crash: deleted, the originals stay
 //!    the seals of the originals removed
-//! 2  renamed to N.log.swap, from the last     a crash: those behind one that is not, deleted
+//! 2  renamed to N.log.swap, the first one    a crash: while the first one is .cleaned, deleted
+//!    last, the directory synced before it
 //! 3  the directory synced                    from here on a recovery goes on with 4
 //! 4  the originals renamed to .deleted       and the directory synced
 //! 5  N.log.swap renamed to N.log             and the directory synced
@@ -11,7 +12,7 @@
 
 use std::sync::Arc;
 
-use super::output::Output;
+use super::output::{self, Output};
 use crate::log::core::{LogCore, Segments};
 use crate::log::dir;
 use crate::segment::Segment;
@@ -27,8 +28,10 @@ impl LogCore {
         end: Offset,
         now: Timestamp,
     ) -> Result<bool, StorageError> {
+        let modified = sources.last().and_then(|last| last.modified().ok());
+        let modified = modified.filter(|time| *time > Timestamp::NONE);
         for output in outputs.iter_mut() {
-            output.finish(self)?;
+            output.finish(self, modified)?;
         }
         // Nothing may cut or roll the log, and nothing may be appended: the journal must not hold
         // anything that a recovery would write into the files that go.
@@ -47,12 +50,20 @@ impl LogCore {
         let _syncing = self.syncing.lock();
         let outputs = std::mem::take(outputs);
         let bases: Vec<Offset> = outputs.iter().map(|output| output.base).collect();
-        self.rename(sources, &bases).map_err(|error| {
-            // Half done: a recovery knows what is whole.
-            let cause = Arc::new(error);
-            self.fail(&cause);
-            StorageError::Offline(cause)
-        })?;
+        match self.rename(sources, &bases) {
+            Ok(()) => {}
+            Err(Failed::Undone(error)) => {
+                // The scrub will seal the originals anew.
+                output::discard(self, &outputs);
+                return Err(error);
+            }
+            Err(Failed::HalfDone(error)) => {
+                // A recovery knows what is whole.
+                let cause = Arc::new(error);
+                self.fail(&cause);
+                return Err(StorageError::Offline(cause));
+            }
+        }
 
         let nexts = bases.iter().copied().skip(1).chain([end]);
         let compacted = outputs.into_iter().zip(nexts);
@@ -80,23 +91,65 @@ impl LogCore {
         Ok(true)
     }
 
-    fn rename(&self, sources: &[Arc<Segment>], bases: &[Offset]) -> Result<(), StorageError> {
-        let vfs = &*self.shared.vfs;
-        let path = |base, suffix| dir::file_in(&self.dir, base, suffix);
-        let rename = |base, from, to| {
-            let to = path(base, to);
-            vfs.rename(&path(base, from), &to)
-                .map_err(|e| StorageError::io("rename a compacted segment to", &to, e))
-        };
-        let sync = || {
-            vfs.sync_dir(&self.dir)
-                .map_err(|e| StorageError::io("sync the directory", &self.dir, e))
-        };
+    fn rename(&self, sources: &[Arc<Segment>], bases: &[Offset]) -> Result<(), Failed> {
         self.unseal(sources)?;
-        for base in bases.iter().rev() {
-            rename(*base, dir::LOG_CLEANED, dir::LOG_SWAP)?;
+        self.offer(bases)?;
+        self.give_way(sources, bases)?;
+        Ok(())
+    }
+
+    /// Has a recovery, from the end on, put the copies in the place of the originals.
+    fn offer(&self, bases: &[Offset]) -> Result<(), Failed> {
+        let Some((first, others)) = bases.split_first() else {
+            return Ok(());
+        };
+        let offer = |base: &Offset| self.rename_copy(*base, dir::LOG_CLEANED, dir::LOG_SWAP);
+        let undone = |error: StorageError| {
+            if !error.is_recoverable() {
+                return Failed::HalfDone(error);
+            }
+            match self.withdraw(others) {
+                Ok(()) => Failed::Undone(error),
+                Err(failed) => Failed::HalfDone(failed),
+            }
+        };
+        if !others.is_empty() {
+            // The name of the first one must not be lost before those of the others are.
+            self.sync_copies()?;
+            others.iter().try_for_each(offer).map_err(undone)?;
+            self.sync_copies()?;
         }
-        sync()?;
+        offer(first).map_err(undone)?;
+        self.sync_copies()?;
+        Ok(())
+    }
+
+    /// Takes back all copies but the first, which still is `.cleaned` and keeps them from counting.
+    fn withdraw(&self, others: &[Offset]) -> Result<(), StorageError> {
+        for base in others {
+            let path = dir::file_in(&self.dir, *base, dir::LOG_SWAP);
+            dir::remove_if_there(&*self.shared.vfs, &path)?;
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        self.sync_copies()
+    }
+
+    fn rename_copy(&self, base: Offset, from: &str, to: &str) -> Result<(), StorageError> {
+        let path = |suffix| dir::file_in(&self.dir, base, suffix);
+        let to = path(to);
+        let renamed = self.shared.vfs.rename(&path(from), &to);
+        renamed.map_err(|e| StorageError::io("rename a compacted segment to", &to, e))
+    }
+
+    fn sync_copies(&self) -> Result<(), StorageError> {
+        let synced = self.shared.vfs.sync_dir(&self.dir);
+        synced.map_err(|e| StorageError::io("sync the directory", &self.dir, e))
+    }
+
+    /// The originals go, the copies get their names.
+    fn give_way(&self, sources: &[Arc<Segment>], bases: &[Offset]) -> Result<(), StorageError> {
         for source in sources {
             if bases.contains(&source.base()) {
                 source.give_way()?;
@@ -104,11 +157,24 @@ impl LogCore {
                 source.remove()?;
             }
         }
-        sync()?;
+        self.sync_copies()?;
         for base in bases {
-            rename(*base, dir::LOG_SWAP, dir::LOG)?;
+            self.rename_copy(*base, dir::LOG_SWAP, dir::LOG)?;
         }
-        sync()
+        self.sync_copies()
+    }
+}
+
+/// How far the renaming came that failed.
+enum Failed {
+    /// Nothing is different.
+    Undone(StorageError),
+    HalfDone(StorageError),
+}
+
+impl From<StorageError> for Failed {
+    fn from(error: StorageError) -> Self {
+        Self::HalfDone(error)
     }
 }
 

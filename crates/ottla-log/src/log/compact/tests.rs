@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::batch::{BatchHeader, EndTransactionMarker, Records};
 use crate::log::kit::{Kit, at, closed, small};
 use crate::log::{Bound, Known, LeaderAppend, LogConfig, LogCore, Maintenance};
-use crate::vfs::{CrashPoints, Fault, FaultPoints, MemVfs, Vfs};
+use crate::vfs::{CrashPoints, Fault, FaultPoints, FaultVfs, MemVfs, Operation, Rule, Vfs};
 use crate::{
     BatchOptions, Codec, LeaderEpoch, Limits, Offset, Origin, ProducerEpoch, ProducerId, Record,
-    Sequence, ValidBatches, build_batch,
+    Sequence, TestClock, ValidBatches, build_batch,
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -565,8 +565,22 @@ struct Notes {
 
 type Done = Result<(), Box<dyn std::error::Error>>;
 
+/// As [`work`], with copies that need more than one file: their indexes may be smaller than those
+/// of the segments were.
+fn work_that_splits(vfs: Arc<dyn Vfs>, notes: &mut Notes) -> Done {
+    let config = LogConfig {
+        segment_index_bytes: 16,
+        ..compacted()
+    };
+    work_with(vfs, notes, &config)
+}
+
 /// Appends, compacts, appends, compacts.
 fn work(vfs: Arc<dyn Vfs>, notes: &mut Notes) -> Done {
+    work_with(vfs, notes, &compacted())
+}
+
+fn work_with(vfs: Arc<dyn Vfs>, notes: &mut Notes, compacting: &LogConfig) -> Done {
     let kit = Kit {
         config: compacted(),
         ..Kit::bare(vfs)
@@ -587,6 +601,7 @@ fn work(vfs: Arc<dyn Vfs>, notes: &mut Notes) -> Done {
         let flushed = kit.flusher.flush();
         notes.known = kit.known();
         flushed?;
+        log.set_config(compacting.clone());
         for step in 0..40 {
             let done = log.maintain(at(2000 + 70_000 * round + step));
             notes.known = kit.known();
@@ -594,6 +609,7 @@ fn work(vfs: Arc<dyn Vfs>, notes: &mut Notes) -> Done {
                 break;
             }
         }
+        log.set_config(compacted());
     }
     let records = crate::log::LogRecords::new(Arc::clone(&log), Offset::ZERO, Bound::LogEnd);
     let records = records.collect::<Result<Vec<_>, _>>()?;
@@ -658,16 +674,138 @@ fn survives_a_crash_at_each_step() {
 }
 
 #[test]
-fn each_call_may_fail() {
-    let points = FaultPoints::new(empty()).faults(&[Fault::Io, Fault::NoSpace, Fault::LostSync]);
-    let checked = points.run(
-        |vfs, notes: &mut Notes| {
-            let _ = work(Arc::new(vfs), notes);
-            Ok::<(), ()>(())
-        },
-        |image, notes, _| check(image, notes),
+fn so_do_copies_of_several_files() {
+    let checked = CrashPoints::new(empty()).torn(4).run(
+        |vfs, notes| work_that_splits(Arc::new(vfs), notes),
+        |image, notes: &Notes, _| check(image, notes),
     );
-    assert!(checked > 200, "{checked}");
+    assert!(checked > 500, "{checked}");
+}
+
+/// Copies that do not count are taken back; that may be cut short as well.
+#[test]
+fn a_crash_while_a_recovery_clears_up_after_one() {
+    let outer = CrashPoints::new(empty()).torn(1).step(61);
+    let checked = std::cell::Cell::new(0);
+    outer.run(
+        |vfs, notes| work_that_splits(Arc::new(vfs), notes),
+        |image, notes: &Notes, _| {
+            let recover = |vfs: MemVfs, _: &mut ()| {
+                let kit = Kit {
+                    config: compacted(),
+                    ..Kit::bare(Arc::new(vfs))
+                };
+                kit.flusher.resume(&notes.known);
+                kit.try_open(&notes.known).map(|_| ())
+            };
+            let is_quiet = {
+                let vfs = image.fork();
+                let before = vfs.operations();
+                recover(vfs.clone(), &mut ()).unwrap();
+                vfs.operations() == before
+            };
+            if !is_quiet {
+                let inner = CrashPoints::new(image).torn(1).step(2);
+                let inner = inner.run(recover, |image, (), _| check(image, notes));
+                checked.set(checked.get() + inner);
+            }
+        },
+    );
+    assert!(checked.get() > 100, "{}", checked.get());
+}
+
+/// The workload above is what it is meant to be.
+#[test]
+fn a_copy_whose_index_is_full_goes_on_in_another_file() {
+    let kit = kit(compacted());
+    let log = kit.open(&Known::default());
+    for n in 0..8 {
+        let key = format!("k{n}");
+        put(&log, &[(&key, &"v".repeat(80))], &BatchOptions::default());
+        put(&log, &[("again", "v")], &BatchOptions::default());
+    }
+    seal(&log);
+    let bases = |log: &LogCore| -> Vec<Offset> {
+        let segments = log.segments.load();
+        segments.iter().map(|segment| segment.base()).collect()
+    };
+    let before = bases(&log);
+    log.set_config(LogConfig {
+        segment_index_bytes: 16,
+        ..compacted()
+    });
+    maintain(&kit, &log, 0);
+    assert!(log.cleaned() > Offset::ZERO);
+    let new = bases(&log);
+    assert!(
+        new.iter().any(|base| !before.contains(base)),
+        "{before:?} {new:?}"
+    );
+    segments_meet(&log);
+    assert_eq!(kept(&log).len(), 9);
+    verified(&kit, &log);
+}
+
+#[test]
+fn each_call_may_fail() {
+    type Work = fn(Arc<dyn Vfs>, &mut Notes) -> Done;
+    for (work, step) in [(work as Work, 1), (work_that_splits as Work, 3)] {
+        let faults = [Fault::Io, Fault::NoSpace, Fault::LostSync];
+        let points = FaultPoints::new(empty()).faults(&faults).step(step);
+        let checked = points.run(
+            |vfs, notes: &mut Notes| {
+                let _ = work(Arc::new(vfs), notes);
+                Ok::<(), ()>(())
+            },
+            |image, notes, _| check(image, notes),
+        );
+        assert!(checked > 200 / step, "{checked}");
+    }
+}
+
+/// A full device has no room for a name: nothing was changed yet, and the log goes on.
+#[test]
+fn a_full_device_refuses_a_compaction_and_takes_it_later() {
+    for nth in 0..2 {
+        let mem = MemVfs::new();
+        let vfs = FaultVfs::over(Arc::new(mem.clone()));
+        let kit = Kit {
+            config: compacted(),
+            ..Kit::over(Arc::new(vfs.clone()))
+        };
+        let log = kit.open(&Known::default());
+        for n in 0..8 {
+            let key = format!("k{n}");
+            put(&log, &[(&key, &"v".repeat(80))], &BatchOptions::default());
+            put(&log, &[("again", "v")], &BatchOptions::default());
+        }
+        seal(&log);
+        log.set_config(LogConfig {
+            segment_index_bytes: 16,
+            ..compacted()
+        });
+        kit.flusher.flush().unwrap();
+        log.committed(log.ends().end);
+        let full = Rule::new(Fault::NoSpace).on(Operation::Rename);
+        vfs.inject(full.at("*.cleaned").from(nth));
+        let before = found(&log);
+        let mut done = log.maintain(at(0));
+        while done.as_ref().is_ok_and(|done| done.more) {
+            done = log.maintain(at(0));
+        }
+        assert!(done.is_err());
+        assert_eq!(found(&log), before, "it is read as before");
+        put(&log, &[("more", "v")], &BatchOptions::default());
+        // Of what it was to become nothing is left.
+        let names = vfs.list(&log.dir).unwrap();
+        let is_left = |name: &str| name.contains("swap") || name.contains("cleaned");
+        assert!(!names.iter().any(|entry| is_left(&entry.name)), "{names:?}");
+        vfs.free_space();
+        maintain(&kit, &log, 0);
+        assert!(log.cleaned() > Offset::ZERO);
+        assert!(found(&log).len() < before.len());
+        segments_meet(&log);
+    }
 }
 
 /// The last stable offset lies between an aborted transaction and its marker.
@@ -689,6 +827,29 @@ fn an_end_behind_an_open_transaction_counts() {
         maintain(&kit, &log, now);
         is(&kept(&log), &[(0, "k=old"), (open, "o=open")]);
     }
+}
+
+/// What has no timestamps is deleted by the age of its file.
+#[test]
+fn a_copy_is_as_old_as_what_it_was_made_of() {
+    let clock = TestClock::frozen();
+    let vfs = MemVfs::new().with_clock(Arc::new(clock.clone()));
+    let kit = Kit {
+        config: compacted(),
+        ..Kit::over(Arc::new(vfs))
+    };
+    let log = kit.open(&Known::default());
+    for _ in 0..3 {
+        put(&log, &[("k", "v")], &BatchOptions::default());
+    }
+    seal(&log);
+    kit.flusher.flush().unwrap();
+    let first = || Arc::clone(&log.segments.load()[0]);
+    let (before, size) = (first().modified().unwrap(), first().extent().size);
+    clock.advance(Duration::from_secs(24 * 60 * 60));
+    maintain(&kit, &log, 0);
+    assert!(first().extent().size < size);
+    assert_eq!(first().modified().unwrap(), before);
 }
 
 #[test]

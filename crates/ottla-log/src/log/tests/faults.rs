@@ -244,7 +244,12 @@ fn a_removal_that_failed_is_done_when_there_is_space() {
     for suffix in [".log", ".index"] {
         let rule = Rule::new(Fault::NoSpace).on(Operation::Rename);
         vfs.inject(rule.at(&format!("*0000{suffix}")));
-        log.maintain(at(2000)).unwrap_err();
+        // What else there is to do is done first.
+        let mut done = log.maintain(at(2000));
+        while done.as_ref().is_ok_and(|done| done.more) {
+            done = log.maintain(at(2000));
+        }
+        done.unwrap_err();
         assert_eq!(first(), 3);
         vfs.free_space();
     }

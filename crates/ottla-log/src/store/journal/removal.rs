@@ -63,6 +63,14 @@ impl Journal {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    /// As after a write that failed.
+    pub(crate) fn fail_for_test(&mut self) {
+        self.failed = Some(std::sync::Arc::new(StorageError::Closed));
+    }
+}
+
 impl Area {
     /// Takes note that there is no file, durably.
     pub(super) fn is_gone(&mut self) {

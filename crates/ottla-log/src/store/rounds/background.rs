@@ -84,10 +84,16 @@ impl Rounds {
         }
     }
 
-    /// Gets dirty bytes down to half the budget, and to what leaves room for `bytes`.
-    pub(super) fn relieve(&self, bytes: u64) {
+    /// Gets dirty bytes down to half the budget, and to what leaves room for `bytes`. Answers
+    /// whether there was anything to sync for it.
+    pub(super) fn relieve(&self, bytes: u64) -> bool {
+        #[cfg(test)]
+        self.relieved
+            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let room = self.dirty_bytes_max.saturating_sub(bytes);
-        self.sync_excess(usize::MAX, room.min(self.dirty_bytes_max / 2));
+        let excess = self.excess(usize::MAX, room.min(self.dirty_bytes_max / 2));
+        self.sync_logs(&excess.ids);
+        !excess.ids.is_empty()
     }
 
     /// Makes the journal unneeded and removes it; answers whether it is gone. For a journal that
@@ -154,25 +160,29 @@ impl Rounds {
 
     /// Syncs the logs with most dirty bytes until no more than `kept` are dirty.
     fn sync_excess(&self, logs_max: usize, kept: u64) -> bool {
-        let (ids, more) = {
-            let state = self.state.lock();
-            let mut excess = state.dirty.saturating_sub(kept);
-            let dirty = |(_, log): &(&LogId, &LogState)| log.dirty > 0 && log.can_sync();
-            let mut logs: Vec<_> = state.logs.iter().filter(dirty).collect();
-            logs.sort_by_key(|(_, log)| Reverse(log.dirty));
-            let mut ids = Vec::new();
-            for (id, log) in logs {
-                if excess == 0 || ids.len() == logs_max {
-                    break;
-                }
-                excess = excess.saturating_sub(log.dirty);
-                ids.push(id.clone());
+        let excess = self.excess(logs_max, kept);
+        self.sync_logs(&excess.ids);
+        excess.more
+    }
+
+    fn excess(&self, logs_max: usize, kept: u64) -> Excess {
+        let state = self.state.lock();
+        let mut excess = state.dirty.saturating_sub(kept);
+        let dirty = |(_, log): &(&LogId, &LogState)| log.dirty > 0 && log.can_sync();
+        let mut logs: Vec<_> = state.logs.iter().filter(dirty).collect();
+        logs.sort_by_key(|(_, log)| Reverse(log.dirty));
+        let mut ids = Vec::new();
+        for (id, log) in logs {
+            if excess == 0 || ids.len() == logs_max {
+                break;
             }
-            let more = excess > 0 && !ids.is_empty();
-            (ids, more)
-        };
-        self.sync_logs(&ids);
-        more
+            excess = excess.saturating_sub(log.dirty);
+            ids.push(id.clone());
+        }
+        Excess {
+            more: excess > 0 && !ids.is_empty(),
+            ids,
+        }
     }
 
     /// Syncs logs whose bytes are dirty for too long; answers whether more wait, and when the next
@@ -227,6 +237,13 @@ impl Rounds {
         let wanted = state.logs.iter().filter(|(_, log)| wanted(log));
         wanted.map(|(id, _)| id.clone()).collect()
     }
+}
+
+/// The logs to be synced so that no more is dirty than may be.
+struct Excess {
+    ids: Vec<LogId>,
+    /// There are others.
+    more: bool,
 }
 
 fn later(time: Timestamp, ms: i64) -> Timestamp {

@@ -264,3 +264,141 @@ pub(in super::super) fn for_kafka(offsets: &Offsets) -> [(&'static str, Option<V
         (RECOVERY_POINTS, Some(encode(|of| of.recovery_point, 0))),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::tests::kit::{append, id, log, log_options, maintain, open, open_with, os};
+    use crate::store::tests::kit::{topic, written};
+    use crate::vfs::MemVfs;
+    use crate::{FlushMode, LogConfig, Offset, Timestamp};
+
+    /// A sync under way tells the end from before.
+    #[test]
+    fn a_log_that_is_cut_while_it_is_synced_is_not_durable_beyond_its_end() {
+        let vfs = MemVfs::new();
+        let store = open_with(&vfs, os());
+        let a = log(&store, "a");
+        for _ in 0..5 {
+            append(&a, "old").unwrap();
+        }
+        for minutes in 1..3 {
+            while store.maintain(Timestamp::new(minutes * 60_000)).more {}
+        }
+        for _ in 0..5 {
+            append(&a, "new").unwrap();
+        }
+        let rounds = &store.inner.rounds;
+        let synced = rounds.sync_log(&id("a")).unwrap().unwrap();
+        a.truncate_to(Offset::new(8)).unwrap();
+        let mut state = rounds.state.lock();
+        state.synced(&synced.id, &synced.before, synced.files);
+        let point = state.logs[&id("a")].recovery_point;
+        drop(state);
+        assert!(point <= Offset::new(8), "{point}");
+        rounds.checkpoint().unwrap();
+        drop((a, store));
+        let store = open_with(&vfs, os());
+        let a = log(&store, "a");
+        assert_eq!(a.ends().end, Offset::new(8));
+        append(&a, "more").unwrap();
+    }
+
+    /// A log that another one of its name took the place of says nothing of that one.
+    #[test]
+    fn what_a_deleted_log_says_is_not_said_of_the_next_one() {
+        let vfs = MemVfs::new();
+        let store = open(&vfs);
+        let old = store.log("t", log_options(Some(topic(1)))).unwrap();
+        append(&old, "x").unwrap();
+        let target = store.inner.rounds.state.lock().logs[&id("t")]
+            .target
+            .clone();
+        let target = target.unwrap();
+        store.delete(&id("t")).unwrap();
+        let new = store.log("t", log_options(Some(topic(2)))).unwrap();
+        append(&new, "y").unwrap();
+        use crate::log::Flusher;
+        let rounds = &store.inner.rounds;
+        rounds.cleaned(&target, Offset::new(7));
+        rounds.started(&target, Offset::new(6));
+        assert!(rounds.settle(&target, Offset::new(5)).is_err());
+        let state = rounds.state.lock();
+        let log = &state.logs[&id("t")];
+        assert_eq!(log.topic_id, topic(2));
+        let said = (
+            log.cleaned,
+            log.log_start,
+            log.recovery_point,
+            log.durable_end,
+        );
+        assert_eq!(
+            said,
+            (Offset::ZERO, Offset::ZERO, Offset::ZERO, Offset::ZERO)
+        );
+        drop(state);
+        maintain(&store);
+        drop((old, new, store));
+        let store = open(&vfs);
+        let new = store.log("t", log_options(Some(topic(2)))).unwrap();
+        append(&new, "z").unwrap();
+    }
+
+    /// Whoever waits for room that no sync can make waits without asking again and again.
+    #[test]
+    fn who_cannot_make_room_waits_for_it() {
+        use crate::log::Flusher;
+        use std::sync::atomic::Ordering;
+        let vfs = MemVfs::new();
+        let options = crate::StoreOptions {
+            dirty_bytes_max: 10_000,
+            ..os()
+        };
+        let store = open_with(&vfs, options);
+        let a = log(&store, "a");
+        a.append(&[crate::Record::new("few")], written()).unwrap();
+        let rounds = &store.inner.rounds;
+        rounds.reserve(9_500).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| rounds.reserve(5_000).unwrap());
+            while rounds.relieved.load(Ordering::Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            (0..10_000).for_each(|_| std::thread::yield_now());
+            let relieved = rounds.relieved.load(Ordering::Acquire);
+            assert!(!waits.is_finished());
+            rounds.unreserve(9_500);
+            waits.join().unwrap();
+            assert_eq!(relieved, 1, "how often it looked for something to sync");
+        });
+    }
+
+    /// That a log holds data is durable before its first append is answered.
+    #[test]
+    fn the_first_append_is_noted_before_it_is_answered() {
+        let vfs = MemVfs::new();
+        let store = open_with(&vfs, os());
+        let mut options = log_options(Some(topic(1)));
+        options.config = LogConfig {
+            flush: Some(FlushMode::Sync),
+            ..options.config
+        };
+        let a = store.log("a", options.clone()).unwrap();
+        // As a journal does that failed.
+        store.inner.rounds.journal.lock().fail_for_test();
+        append(&a, "one").unwrap();
+        let crashed = vfs.crash(&crate::vfs::CrashPlan::SYNCED_ONLY);
+        drop((a, store));
+        let store = open_with(&crashed, os());
+        assert!(
+            store
+                .inner
+                .rounds
+                .state
+                .lock()
+                .has_data
+                .contains_key(&id("a"))
+        );
+        let a = store.log("a", options).unwrap();
+        assert_eq!(a.ends().end, Offset::new(1));
+    }
+}

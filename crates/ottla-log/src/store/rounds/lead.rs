@@ -57,7 +57,7 @@ impl Rounds {
             self.write_journal(&mut round);
         } else {
             self.ride(&round);
-            let noted = self.checkpoint_notes(&round);
+            let noted = self.checkpoint_notes(&mut round);
             round.answer_notes(&noted);
         }
         for part in round.parts.values().filter(|part| part.is_durable) {
@@ -162,7 +162,7 @@ impl Rounds {
 
     /// Makes the notes of a round durable without the journal: the checkpoint files say the same,
     /// where nothing older in the journal could contradict them.
-    fn note_without_journal(&self, round: &Round, refusal: Arc<StorageError>) -> Outcome {
+    fn note_without_journal(&self, round: &mut Round, refusal: Arc<StorageError>) -> Outcome {
         let is_start = |entry: &Entry| matches!(entry.what, What::Started { .. });
         let are_starts = round.notes.iter().all(|(entry, _)| is_start(entry));
         if are_starts || (!round.has_journal && self.retire_journal()) {
@@ -171,11 +171,25 @@ impl Rounds {
         Err(refusal)
     }
 
-    fn checkpoint_notes(&self, round: &Round) -> Outcome {
-        if round.notes.is_empty() {
+    /// Makes the notes of a round durable, and that logs hold data whose first bytes are in it. A
+    /// full device keeps the latter from nobody: what was appended is durable.
+    fn checkpoint_notes(&self, round: &mut Round) -> Outcome {
+        let is_new = |part: &Part| part.is_durable && part.created;
+        if round.notes.is_empty() && !round.parts.values().any(is_new) {
             return Ok(());
         }
-        self.checkpoint().map_err(Arc::new)
+        let noted = self.checkpoint().map_err(Arc::new);
+        if let Err(cause) = &noted
+            && !cause.is_recoverable()
+        {
+            for (id, part) in round.parts.iter_mut().filter(|(_, part)| is_new(part)) {
+                self.fail(id, cause);
+                part.is_durable = false;
+                part.is_lost = true;
+                round.outcome = Err(Arc::clone(cause));
+            }
+        }
+        noted
     }
 
     /// Keeps the durable ends of directly synced logs for the next journaled round.

@@ -9,7 +9,8 @@ use super::super::journal::{Entry, What};
 use super::Rounds;
 use super::state::Receipt;
 
-type Outcome = Result<(), Arc<StorageError>>;
+type Cause = Arc<StorageError>;
+type Outcome = Result<(), Cause>;
 
 impl Rounds {
     /// See [`Flusher::settle`].
@@ -19,7 +20,7 @@ impl Rounds {
             return Err(Arc::new(StorageError::Closed));
         }
         self.marker.remove(&*self.vfs)?;
-        if self.is_settled(id, end) {
+        if self.settle_at_once(target, end)? {
             return Ok(());
         }
         // Everything handed over is in a round before `below` afterwards. Its outcome may be the
@@ -29,7 +30,7 @@ impl Rounds {
             let mut state = self.state.lock();
             state.riding.remove(id);
             let below = state.next_sequence;
-            let log = state.log_of(target);
+            let log = state.known(target).ok_or_else(is_gone)?;
             log.settled += 1;
             (below, log.written_end)
         };
@@ -38,7 +39,7 @@ impl Rounds {
         }
         let log_start = {
             let mut state = self.state.lock();
-            let log = state.log_of(target);
+            let log = state.known(target).ok_or_else(is_gone)?;
             // Where nothing is truncated, more may have been appended meanwhile.
             if end < written_end {
                 log.recovery_point = end;
@@ -64,24 +65,33 @@ impl Rounds {
         let started = entry(What::Started { log_start });
         self.note_and_wait(vec![started, entry(What::Settled { below, end })])?;
         let mut state = self.state.lock();
-        let log = state.log_of(target);
+        let log = state.known(target).ok_or_else(is_gone)?;
         let later = log.live.map(|live| live.is_some_and(|live| live >= below));
         log.told = later;
         Ok(())
     }
 
-    /// Whether the journal holds no data of the log, a checkpoint no end beyond `end`, and a start
-    /// would find where the log starts.
-    fn is_settled(&self, id: &LogId, end: Offset) -> bool {
-        let state = self.state.lock();
-        let Some(log) = state.logs.get(id) else {
-            return true;
-        };
+    /// Answers whether the journal holds no data of the log, a checkpoint no end beyond `end`, and
+    /// a start would find where the log starts: then nothing is to be noted.
+    fn settle_at_once(&self, target: &Arc<dyn FlushTarget>, end: Offset) -> Result<bool, Cause> {
+        let mut state = self.state.lock();
+        let finished = state.finished;
+        let log = state.known(target).ok_or_else(is_gone)?;
         let told = log.recovery_point.max(log.durable_end);
-        let is_gathered = log.last_round > state.finished;
+        let is_gathered = log.last_round > finished;
         let is_told = log.told.contains(&true);
         let is_noted = log.start_noted >= log.log_start;
-        !is_gathered && !is_told && is_noted && log.offline.is_none() && told <= end
+        let is_quiet = !is_gathered && !is_told && is_noted && log.offline.is_none();
+        if !is_quiet || told > end {
+            return Ok(false);
+        }
+        if end < log.written_end {
+            // A sync under way knows the end from before.
+            log.settled += 1;
+            log.written_end = end;
+            log.cut_to = Some(end);
+        }
+        Ok(true)
     }
 
     /// Makes it durable that logs are deleted. Nobody touches their files once this returned `Ok`:
@@ -166,4 +176,9 @@ impl Rounds {
         let mut answers = receipts.iter().map(|receipt| receipt.get().cloned());
         answers.try_for_each(|answer| answer.unwrap_or_else(|| outcome.clone()))
     }
+}
+
+/// The answer to a log that was deleted meanwhile.
+fn is_gone() -> Cause {
+    Arc::new(StorageError::Closed)
 }

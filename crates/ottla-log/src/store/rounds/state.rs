@@ -197,6 +197,13 @@ impl State {
         log
     }
 
+    /// The state of the log behind `target`; `None` where it is not that log's any more: it was
+    /// deleted, and another one may have its name.
+    pub(super) fn known(&mut self, target: &Arc<dyn FlushTarget>) -> Option<&mut LogState> {
+        let log = self.logs.get_mut(target.id())?;
+        (log.topic_id == target.topic_id()).then_some(log)
+    }
+
     /// Takes note of a round in the journal.
     pub(super) fn journaled(&mut self, placed: Placed, entries: &[Entry]) {
         self.next_sequence = placed.sequence + 1;

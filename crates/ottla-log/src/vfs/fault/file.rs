@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Operation, Script};
+use crate::Timestamp;
 use crate::vfs::{File, FileRange, Mapping};
 
 /// An open file, and the script.
@@ -101,5 +102,10 @@ impl File for FaultFile {
                 .write_all_at(&mut [IoSlice::new(&zeros)], position)?;
         }
         self.inner.drop_cache()
+    }
+
+    fn set_modified(&self, time: Timestamp) -> io::Result<()> {
+        self.check(Operation::SetModified)?;
+        self.inner.set_modified(time)
     }
 }

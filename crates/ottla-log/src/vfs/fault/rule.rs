@@ -50,6 +50,8 @@ pub enum Operation {
     Range,
     /// `File::drop_cache`.
     DropCache,
+    /// `File::set_modified`.
+    SetModified,
 }
 
 /// What goes wrong.

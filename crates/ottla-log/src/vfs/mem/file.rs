@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Shared;
 use super::names::FileNode;
+use crate::Timestamp;
 use crate::vfs::{File, FileRange, Mapped, Mapping};
 
 /// An open file in memory.
@@ -154,6 +155,11 @@ impl File for MemFile {
     }
 
     fn drop_cache(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_modified(&self, time: Timestamp) -> io::Result<()> {
+        self.node.state.write().modified = time;
         Ok(())
     }
 }
