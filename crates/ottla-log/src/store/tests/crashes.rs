@@ -1,18 +1,26 @@
 //! A crash after every operation of the file system: nothing that was promised is lost, nothing
 //! appears that was not appended, nothing is there half or twice.
 
+use std::collections::BTreeMap;
+
 use super::history::{Failed, History, Run, check};
-use super::kit::{Portable, os, small};
-use crate::FlushMode;
+use super::kit::{DIR, Portable, append, id, log_options, os, small, topic, world};
 use crate::vfs::{Crash, CrashPoints, MemVfs};
+use crate::{FlushMode, Offset, Store};
 
 /// Crashes `workload` on an empty disk everywhere.
 fn crash(workload: impl Fn(MemVfs, &mut History) -> Result<(), Failed>) {
+    crash_every(1, workload);
+}
+
+/// As [`crash`], at every `step`-th operation of a long workload.
+fn crash_every(step: u64, workload: impl Fn(MemVfs, &mut History) -> Result<(), Failed>) {
     let strict = |vfs: MemVfs, history: &mut History| {
         history.strict = true;
         workload(vfs, history)
     };
-    CrashPoints::new(MemVfs::new()).run(strict, |vfs, history, crash| {
+    let points = CrashPoints::new(MemVfs::new()).step(step);
+    points.run(strict, |vfs, history, crash| {
         check(&vfs, history, crash);
     });
 }
@@ -229,6 +237,71 @@ fn the_operating_systems_durability() {
     crash(workload);
 }
 
+#[test]
+fn compacting_over_transactions() {
+    crash_every(7, |vfs, history| {
+        let mut run = Run::open(vfs, small(), history)?;
+        let a = run.log("a", 1)?;
+        run.transaction(a, 1500, false)?;
+        run.transaction(a, 1500, true)?;
+        run.durably(a, 3, 1500)?;
+        run.compact(a)?;
+        run.transaction(a, 1500, false)?;
+        run.durably(a, 3, 1500)?;
+        run.compact(a)?;
+        run.durably(a, 1, 10)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn three_logs_that_are_compacted_cut_and_made_anew() {
+    crash_every(5, |vfs, history| {
+        let mut run = Run::open(vfs.clone(), small(), history)?;
+        let (a, b, c) = (run.log("a", 1)?, run.log("b", 2)?, run.log("c", 3)?);
+        for log in [a, b, c] {
+            run.durably(log, 4, 1500)?;
+        }
+        run.compact(a)?;
+        run.truncate(b, 2)?;
+        run.delete(c)?;
+        let d = run.log("c", 4)?;
+        run.durably(d, 2, 10)?;
+        run.durably(b, 1, 10)?;
+        let mut run = run.again(vfs, true)?;
+        run.durably(a, 1, 10)?;
+        run.durably(b, 1, 1500)?;
+        run.durably(d, 1, 1500)?;
+        Ok(())
+    });
+}
+
+/// What was committed is found as it was noted before, or as it is.
+#[test]
+fn high_watermarks_that_are_noted() {
+    let marks = |offset| BTreeMap::from([(id("a"), Offset::new(offset))]);
+    let workload = |vfs: MemVfs, noted: &mut i64| -> Result<(), Failed> {
+        let opened = Store::open_in(world(vfs), DIR, small())?;
+        let a = opened.store.log("a", log_options(Some(topic(1))))?;
+        for offset in 1..4 {
+            append(&a, "x")?;
+            opened.store.checkpoint_high_watermarks(&marks(offset))?;
+            *noted = offset;
+        }
+        Ok(())
+    };
+    CrashPoints::new(MemVfs::new()).run(workload, |vfs, noted, crash| {
+        let opened = Store::open_in(world(vfs), DIR, small()).unwrap();
+        assert!(opened.report.unreadable.is_empty(), "{:?}", opened.report);
+        let found = opened.store.high_watermarks().get(&id("a")).copied();
+        let found = found.map_or(0, Offset::get);
+        assert!(
+            found == *noted || found == noted + 1,
+            "{found} {noted} {crash}"
+        );
+    });
+}
+
 /// A store whose journal has rounds in both areas, of logs that were compacted, cut, deleted and
 /// made anew since; `rounds` decides which area has the newest.
 fn two_areas(vfs: &MemVfs, history: &mut History, rounds: usize) -> Result<(), Failed> {
@@ -324,8 +397,7 @@ fn a_crash_while_recovering_from_a_crash() {
             };
             for found in run.store.found() {
                 if let Some(topic_id) = found.topic_id {
-                    run.store
-                        .log(found.id, super::kit::log_options(Some(topic_id)))?;
+                    run.store.log(found.id, log_options(Some(topic_id)))?;
                 }
             }
             Ok(())
