@@ -3,6 +3,8 @@
 //! The bounds of parsing (records in a batch, decompressed bytes and the like) belong to
 //! `ottla_log::Limits`; those of decoding a request to `ottla-protocol`'s guard.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -30,10 +32,14 @@ pub struct Limits {
 
     /// Connections in all (`max.connections`).
     pub connections_max: usize,
-    /// Connections from one address other than a loopback address (`max.connections.per.ip`).
+    /// Connections from one address other than a loopback address (`max.connections.per.ip`), and
+    /// at most seven eighths of all there may be: some are left for others.
     pub connections_per_address_max: usize,
-    /// New connections a second from addresses other than loopback ones
-    /// (`max.connection.creation.rate`); more wait in the listener's queue.
+    /// The same for single addresses, loopback ones too, in its place
+    /// (`max.connections.per.ip.overrides`).
+    pub connections_per_address_overrides: BTreeMap<IpAddr, usize>,
+    /// New connections a second from one address other than a loopback address
+    /// (`max.connection.creation.rate`); what comes sooner waits for its turn, alone.
     pub connection_rate_max: u32,
     /// File descriptors of the process that connections leave to storage and everything else.
     pub reserved_files: usize,
@@ -102,6 +108,7 @@ impl Default for Limits {
             fetch_bytes_max: 55 * MIB as u32,
             connections_max: 4096,
             connections_per_address_max: 512,
+            connections_per_address_overrides: BTreeMap::new(),
             connection_rate_max: 200,
             reserved_files: 640,
             window_requests_max: 1024,

@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-pub(crate) use accept::{AcceptSocket, Doorkeeper};
+pub(crate) use accept::{AcceptSocket, DoorRules, Doorkeeper, Pass};
 pub(crate) use bind::bind;
 pub use names::listener_problems;
 

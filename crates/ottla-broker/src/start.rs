@@ -21,14 +21,14 @@ use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::leaving;
-use crate::listener::{self, AcceptSocket, Doorkeeper, Listener};
+use crate::listener::{self, AcceptSocket, DoorRules, Doorkeeper, Listener, Pass};
 use crate::log_gate::LogGate;
 use crate::maintenance;
 use crate::metadata::{Metadata, MetadataError};
 use crate::options::{BrokerOptions, Storage};
 use crate::partitions::{Partitions, left_over};
 use crate::running::RunningBroker;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::session::{Principal, Session};
 use crate::settings::{self, InvalidSettings};
 use crate::stop::{self, Stop};
@@ -327,7 +327,7 @@ fn listen(
     tasks: &Tasks,
     stop: &Stop,
 ) -> Vec<Arc<AcceptSocket>> {
-    let door = Doorkeeper::new(core.limits());
+    let door = Doorkeeper::new(DoorRules::new(core.limits()));
     let mut open = Vec::new();
     for (number, of_listener) in sockets.into_iter().enumerate() {
         for (socket, local) in of_listener {
@@ -335,7 +335,7 @@ fn listen(
             let (core, all, stop) = (Arc::clone(core), tasks.clone(), stop.clone());
             let (door, until) = (Arc::clone(&door), stop.clone());
             let runtime = Arc::clone(&core.runtime);
-            let enter = move |stream: tokio::net::TcpStream, peer, pass| {
+            let enter = move |stream: tokio::net::TcpStream, peer, pass: Pass| {
                 // Answers leave when they are ready; a failure only costs time.
                 let _ = stream.set_nodelay(true);
                 // What a wildcard listener was reached at is known only now.
@@ -346,7 +346,16 @@ fn listen(
                     connection::serve(Arc::clone(&core), stream, Arc::new(session), stop.clone());
                 // Boxed, because a future that awaits another keeps room for it twice.
                 let serve = Box::pin(serve);
+                let turn = pass.turn().map(|at| Box::pin(runtime::sleep_until(at)));
+                let mut until = stop.clone();
                 all.spawn(&core.runtime, async move {
+                    if let Some(turn) = turn {
+                        tokio::select! {
+                            biased;
+                            () = until.requested() => return,
+                            () = turn => {}
+                        }
+                    }
                     serve.await;
                     drop(pass);
                 });

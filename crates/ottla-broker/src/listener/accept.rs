@@ -1,7 +1,11 @@
-//! Lets connections in: counts them, paces strangers, and waits rather than spins when the machine
-//! has no more descriptors.
+//! Lets connections in: counts them, spreads each stranger's over time, and waits rather than spins
+//! when the machine has no more descriptors.
+//!
+//! One loop accepts for everybody, so nothing that is one peer's doing makes it wait: a connection
+//! beyond what its address may have is closed at once, and one that comes too soon behind the
+//! others of its address waits for its turn in a task of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -84,13 +88,10 @@ where
     E: Fn(TcpStream, SocketAddr, Pass),
 {
     match accepted {
-        Ok((stream, peer)) => {
-            door.pace(peer.ip()).await;
-            match door.admit(peer.ip()) {
-                Ok(pass) => enter(stream, peer, pass),
-                Err(refusal) => door.refused(peer, refusal),
-            }
-        }
+        Ok((stream, peer)) => match door.admit(peer.ip(), Instant::now()) {
+            Ok(pass) => enter(stream, peer, pass),
+            Err(refusal) => door.refused(peer, refusal),
+        },
         Err(e) if is_exhausted(&e) => {
             door.exhausted(&e);
             runtime::sleep(EXHAUSTED_BACKOFF).await;
@@ -113,39 +114,87 @@ fn is_exhausted(error: &io::Error) -> bool {
 /// Knows how many connections there are, and from where.
 #[derive(Debug)]
 pub(crate) struct Doorkeeper {
-    connections_max: usize,
-    per_address_max: usize,
     inside: Mutex<Inside>,
     left: Notify,
-    pace: Mutex<Pace>,
     refusals: LogGate,
     exhaustion: LogGate,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inside {
+    rules: DoorRules,
     count: usize,
     by_address: HashMap<IpAddr, usize>,
+    pace: Pace,
 }
+
+/// Who may come in. May change at any time; who is inside stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DoorRules {
+    /// `max.connections`, as far as there are descriptors for them.
+    pub(crate) connections_max: usize,
+    /// `max.connections.per.ip`; not for loopback addresses.
+    pub(crate) per_address_max: usize,
+    /// `max.connections.per.ip.overrides`; for loopback addresses, too.
+    pub(crate) overrides: BTreeMap<IpAddr, usize>,
+    /// `max.connection.creation.rate`; not for loopback addresses.
+    pub(crate) rate_max: u32,
+}
+
+impl DoorRules {
+    /// What `limits` and this process's descriptors allow.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            connections_max: limits.files().connections,
+            per_address_max: limits.connections_per_address_max,
+            overrides: limits.connections_per_address_overrides.clone(),
+            rate_max: limits.connection_rate_max,
+        }
+    }
+
+    /// How many connections `address` may have. No stranger may have all there are.
+    fn most_from(&self, address: IpAddr) -> usize {
+        let kept = self.connections_max / KEPT_FROM_ONE;
+        match self.overrides.get(&address) {
+            Some(most) => *most,
+            None if address.is_loopback() => usize::MAX,
+            None => self.per_address_max.min(self.connections_max - kept),
+        }
+    }
+}
+
+/// Of all connections, one in so many is kept from an address that others need some beside.
+const KEPT_FROM_ONE: usize = 8;
 
 /// Why a connection was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    Total,
-    Address,
+    /// As many are inside in all.
+    Total(usize),
+    /// As many are from its address.
+    Address(usize),
 }
 
 impl Doorkeeper {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(rules: DoorRules) -> Arc<Self> {
+        let inside = Inside {
+            rules,
+            count: 0,
+            by_address: HashMap::new(),
+            pace: Pace::default(),
+        };
         Arc::new(Self {
-            connections_max: limits.files().connections,
-            per_address_max: limits.connections_per_address_max,
-            inside: Mutex::default(),
+            inside: Mutex::new(inside),
             left: Notify::new(),
-            pace: Mutex::new(Pace::new(limits.connection_rate_max)),
             refusals: LogGate::default(),
             exhaustion: LogGate::default(),
         })
+    }
+
+    /// Lets in by other rules from now on.
+    pub(crate) fn set_rules(&self, rules: DoorRules) {
+        self.inside.lock().rules = rules;
+        self.left.notify_waiters();
     }
 
     /// How many connections are inside.
@@ -159,51 +208,47 @@ impl Doorkeeper {
     async fn room(&self) {
         loop {
             let left = self.left.notified();
-            if self.inside.lock().count < self.connections_max {
-                return;
+            {
+                let inside = self.inside.lock();
+                if inside.count < inside.rules.connections_max {
+                    return;
+                }
             }
             left.await;
         }
     }
 
-    /// Spreads connections from other machines over time.
-    async fn pace(&self, address: IpAddr) {
-        if is_loopback(address) {
-            return;
-        }
-        let wait = self.pace.lock().next(Instant::now());
-        if !wait.is_zero() {
-            runtime::sleep(wait).await;
-        }
-    }
-
-    /// Counts a connection in.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Pass, Refusal> {
+    /// Counts a connection in that came `now`.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Pass, Refusal> {
         let address = address.to_canonical();
         let mut inside = self.inside.lock();
-        if inside.count >= self.connections_max {
-            return Err(Refusal::Total);
+        let inside = &mut *inside;
+        let most = inside.rules.connections_max;
+        if inside.count >= most {
+            return Err(Refusal::Total(most));
         }
-        if !is_loopback(address) {
-            let from = inside.by_address.entry(address).or_default();
-            if *from >= self.per_address_max {
-                return Err(Refusal::Address);
-            }
-            *from += 1;
+        let from = inside.by_address.get(&address).copied().unwrap_or(0);
+        let most = inside.rules.most_from(address);
+        if from >= most {
+            return Err(Refusal::Address(most));
         }
+        inside.by_address.insert(address, from + 1);
         inside.count += 1;
+        let turn = match address.is_loopback() {
+            true => None,
+            false => inside.pace.turn(inside.rules.rate_max, address, now),
+        };
         Ok(Pass {
             door: Arc::clone(self),
             address,
+            turn,
         })
     }
 
     fn leave(&self, address: IpAddr) {
         let mut inside = self.inside.lock();
         inside.count -= 1;
-        if !is_loopback(address)
-            && let Some(from) = inside.by_address.get_mut(&address)
-        {
+        if let Some(from) = inside.by_address.get_mut(&address) {
             *from -= 1;
             if *from == 0 {
                 inside.by_address.remove(&address);
@@ -218,15 +263,14 @@ impl Doorkeeper {
             return;
         };
         match refusal {
-            Refusal::Address => tracing::warn!(
+            Refusal::Address(most) => tracing::warn!(
                 %peer, more,
-                "closed a connection: its address has max.connections.per.ip = {} already",
-                self.per_address_max
+                "closed a connection: its address has all it may have, {most}; \
+                 see max.connections.per.ip"
             ),
-            Refusal::Total => tracing::warn!(
+            Refusal::Total(most) => tracing::warn!(
                 %peer, more,
-                "closed a connection: there are max.connections = {} already",
-                self.connections_max
+                "closed a connection: there are all there may be, {most}; see max.connections"
             ),
         }
     }
@@ -241,15 +285,19 @@ impl Doorkeeper {
     }
 }
 
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
-}
-
 /// One connection inside; counted out when dropped.
 #[derive(Debug)]
 pub(crate) struct Pass {
     door: Arc<Doorkeeper>,
     address: IpAddr,
+    turn: Option<Instant>,
+}
+
+impl Pass {
+    /// When it is served, if not at once.
+    pub(crate) const fn turn(&self) -> Option<Instant> {
+        self.turn
+    }
 }
 
 impl Drop for Pass {
@@ -258,28 +306,31 @@ impl Drop for Pass {
     }
 }
 
-/// Lets through so many a second, a second's worth of them at once.
-#[derive(Debug)]
+/// Lets through so many a second of each address, a second's worth of them at once.
+#[derive(Debug, Default)]
 struct Pace {
-    gap: Duration,
-    /// When the next one is due. May lie up to a second back: that is the burst.
-    due: Option<Instant>,
+    /// When the next one of an address is due. May lie up to a second back: that is the burst.
+    /// What lies further back is as good as forgotten.
+    due: HashMap<IpAddr, Instant>,
+    /// With so many addresses it is time to forget some.
+    sweep_at: usize,
 }
 
-impl Pace {
-    fn new(rate: u32) -> Self {
-        Self {
-            gap: Duration::from_secs(1) / rate.max(1),
-            due: None,
-        }
-    }
+/// So many addresses are remembered without looking which can be forgotten.
+const SWEEP_MIN: usize = 1024;
 
-    /// How long the next one has to wait.
-    fn next(&mut self, now: Instant) -> Duration {
+impl Pace {
+    /// When the next one of `address` has its turn; `None` for now.
+    fn turn(&mut self, rate: u32, address: IpAddr, now: Instant) -> Option<Instant> {
         let burst = now.checked_sub(Duration::from_secs(1)).unwrap_or(now);
-        let due = self.due.map_or(burst, |due| due.max(burst)) + self.gap;
-        self.due = Some(due);
-        due.saturating_duration_since(now)
+        if self.due.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.due.retain(|_, due| *due > burst);
+            self.due.shrink_to(SWEEP_MIN);
+            self.sweep_at = self.due.len() * 2;
+        }
+        let due = self.due.entry(address).or_insert(burst);
+        *due = (*due).max(burst) + Duration::from_secs(1) / rate.max(1);
+        Some(*due).filter(|due| *due > now)
     }
 }
 
@@ -288,36 +339,137 @@ mod tests {
     use super::*;
 
     fn door(total: usize, per_address: usize) -> Arc<Doorkeeper> {
-        Doorkeeper::new(&Limits {
-            connections_max: total,
-            connections_per_address_max: per_address,
-            ..Limits::default()
-        })
+        Doorkeeper::new(rules(total, per_address))
     }
+
+    fn rules(total: usize, per_address: usize) -> DoorRules {
+        DoorRules {
+            connections_max: total,
+            per_address_max: per_address,
+            overrides: BTreeMap::new(),
+            rate_max: 10,
+        }
+    }
+
+    fn admit(door: &Arc<Doorkeeper>, address: impl Into<IpAddr>) -> Result<Pass, Refusal> {
+        door.admit(address.into(), Instant::now())
+    }
+
+    const FAR: [u8; 4] = [192, 0, 2, 1];
+    const NEAR: [u8; 4] = [127, 0, 0, 1];
 
     #[test]
     fn connections_are_counted_in_and_out() {
         let door = door(3, 2);
-        let (far, near) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([127, 0, 0, 1]));
-        let one = door.admit(far).unwrap();
-        let _two = door.admit("::ffff:192.0.2.1".parse().unwrap()).unwrap();
-        assert_eq!(door.admit(far).unwrap_err(), Refusal::Address);
-        let _three = door.admit(near).unwrap();
-        assert_eq!(door.admit(near).unwrap_err(), Refusal::Total);
+        let mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+        let one = admit(&door, FAR).unwrap();
+        let _two = admit(&door, mapped).unwrap();
+        assert_eq!(admit(&door, FAR).unwrap_err(), Refusal::Address(2));
+        let _three = admit(&door, NEAR).unwrap();
+        assert_eq!(admit(&door, NEAR).unwrap_err(), Refusal::Total(3));
         drop(one);
         assert_eq!(door.count(), 2);
-        let _again = door.admit(far).unwrap();
+        let _again = admit(&door, FAR).unwrap();
     }
 
     #[test]
     fn loopback_has_no_limit_of_its_own() {
         let door = door(10, 1);
-        let passes: Vec<_> = (0..10)
-            .map(|_| door.admit(IpAddr::from([127, 0, 0, 1])).unwrap())
-            .collect();
+        let passes: Vec<_> = (0..10).map(|_| admit(&door, NEAR).unwrap()).collect();
         assert_eq!(door.count(), 10);
+        assert!(passes.iter().all(|pass| pass.turn().is_none()));
         drop(passes);
         assert_eq!(door.count(), 0);
+        assert!(door.inside.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn no_stranger_has_all_connections() {
+        let door = door(16, 100);
+        let mut passes = Vec::new();
+        while let Ok(pass) = admit(&door, FAR) {
+            passes.push(pass);
+        }
+        assert_eq!(passes.len(), 14);
+        admit(&door, NEAR).unwrap();
+        admit(&door, [192, 0, 2, 2]).unwrap();
+    }
+
+    #[test]
+    fn rules_change_while_connections_are_inside() {
+        let door = door(10, 10);
+        let inside: Vec<_> = (0..3).map(|_| admit(&door, FAR).unwrap()).collect();
+        door.set_rules(rules(10, 2));
+        assert_eq!(admit(&door, FAR).unwrap_err(), Refusal::Address(2));
+        door.set_rules(rules(3, 10));
+        assert_eq!(admit(&door, NEAR).unwrap_err(), Refusal::Total(3));
+        let mut own = rules(10, 2);
+        own.overrides = [(FAR.into(), 4), (NEAR.into(), 0)].into();
+        door.set_rules(own);
+        let _fourth = admit(&door, FAR).unwrap();
+        assert_eq!(admit(&door, FAR).unwrap_err(), Refusal::Address(4));
+        assert_eq!(admit(&door, NEAR).unwrap_err(), Refusal::Address(0));
+        drop(inside);
+    }
+
+    /// Who waits in the queue of the listener comes in once there may be more.
+    #[test]
+    fn more_room_is_heard_of_at_once() {
+        let door = door(1, 1);
+        let _full = admit(&door, NEAR).unwrap();
+        let mut paused = tokio::runtime::Builder::new_current_thread();
+        let paused = paused.enable_time().start_paused(true).build().unwrap();
+        paused.block_on(async {
+            let mut room = Box::pin(door.room());
+            let pending = poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_pending())).await;
+            assert!(pending);
+            door.set_rules(rules(2, 1));
+            runtime::timeout(Duration::from_secs(1), room)
+                .await
+                .unwrap();
+        });
+    }
+
+    /// In virtual time, with addresses of the test's choosing: the loop that accepts for everybody
+    /// must not spend any of it on a stranger.
+    #[test]
+    fn a_flood_from_one_address_delays_nobody_else() {
+        let mut paused = tokio::runtime::Builder::new_current_thread();
+        let paused = paused.enable_all().start_paused(true).build().unwrap();
+        let door = door(1000, 40);
+        let inside = Mutex::new(Vec::new());
+        let enter = |_: TcpStream, peer: SocketAddr, pass: Pass| {
+            inside.lock().push((peer.ip(), pass));
+        };
+        let arrive = async |from: [u8; 4]| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let stream = TcpStream::from_std(stream).unwrap();
+            let_in(Ok((stream, SocketAddr::from((from, 1)))), &door, &enter).await;
+        };
+        paused.block_on(async {
+            let began = Instant::now();
+            for _ in 0..200 {
+                arrive([192, 0, 2, 1]).await;
+            }
+            arrive([127, 0, 0, 1]).await;
+            arrive([192, 0, 2, 2]).await;
+            assert_eq!(began.elapsed(), Duration::ZERO, "someone else waited");
+            let inside = inside.lock();
+            let turns = |from: [u8; 4]| {
+                let of = inside
+                    .iter()
+                    .filter(move |(ip, _)| *ip == IpAddr::from(from));
+                of.map(|(_, pass)| pass.turn().map_or(0, |at| (at - began).as_millis()))
+                    .collect::<Vec<_>>()
+            };
+            // A second's worth at once, the others by the rate; what was refused cost no turn.
+            let own = (0..40).map(|n: u128| n.saturating_sub(9) * 100);
+            assert_eq!(turns([192, 0, 2, 1]), own.collect::<Vec<_>>());
+            assert_eq!(turns([127, 0, 0, 1]), [0]);
+            assert_eq!(turns([192, 0, 2, 2]), [0]);
+        });
     }
 
     /// In virtual time: without the pause a listener would spin for as long as nothing is freed.
@@ -347,13 +499,25 @@ mod tests {
 
     #[test]
     fn strangers_come_in_bursts_of_a_second_and_then_at_the_rate() {
-        let mut pace = Pace::new(10);
+        let mut pace = Pace::default();
         let start = Instant::now();
-        let free = (0..100).take_while(|_| pace.next(start).is_zero()).count();
+        let mut turn = |now| pace.turn(10, FAR.into(), now);
+        let free = (0..100).take_while(|_| turn(start).is_none()).count();
         assert_eq!(free, 10);
         // The eleventh waited a tenth of a second, so the next waits two tenths.
-        assert_eq!(pace.next(start), Duration::from_millis(200));
+        assert_eq!(turn(start), Some(start + Duration::from_millis(200)));
         let later = start + Duration::from_secs(60);
-        assert!(pace.next(later).is_zero());
+        assert_eq!(turn(later), None);
+    }
+
+    #[test]
+    fn addresses_are_forgotten_once_they_are_owed_their_burst_again() {
+        let mut pace = Pace::default();
+        let start = Instant::now();
+        for number in 0..10_000_u32 {
+            let now = start + Duration::from_millis(number.into());
+            pace.turn(10, IpAddr::from(number.to_be_bytes()), now);
+        }
+        assert!(pace.due.len() <= 2 * SWEEP_MIN, "{}", pace.due.len());
     }
 }
