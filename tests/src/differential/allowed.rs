@@ -101,7 +101,8 @@ const ALLOWED: &[Known] = &[
     // Kafka tells the log start with a refusal or not, by where in its code it refused.
     known("Produce: ", PRODUCED_START, Are("0", "-1")),
     known("Produce: ", PRODUCED_START, Are("-1", "0")),
-    // The answer to a batch sent again: Kafka puts its timestamp where the append time belongs.
+    // The answer to a batch sent again where the producer's own times count: Kafka puts its
+    // timestamp where the append time belongs. Of a time that the log stamped both tell it.
     known(
         "Produce: ",
         ".responses[].partitionResponses[].logAppendTimeMs",

@@ -17,7 +17,7 @@ use crate::batch::{
 use crate::producer_state::{EndedTransaction, Origin, ProducerError, Verdict};
 use crate::segment::Segment;
 use crate::validate::validate_produce;
-use crate::{LeaderEpoch, Offset, StorageError, Timestamp};
+use crate::{LeaderEpoch, Offset, StorageError, Timestamp, TimestampType};
 
 /// What must hold for an append to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -208,14 +208,17 @@ impl LogCore {
             if let Verdict::Duplicate {
                 base_offset,
                 last_offset,
-                timestamp: _,
+                timestamp,
             } = verdict
             {
+                // The log stamped the original with it. Under the producer's own times there is
+                // nothing to tell; Kafka tells the largest of them then.
+                let is_stamped = appender.config.timestamp_type == TimestampType::LogAppendTime;
                 return Ok(Some(Appended {
                     base_offset,
                     last_offset,
                     end: last_offset.plus(1),
-                    log_append_time: None,
+                    log_append_time: is_stamped.then_some(timestamp),
                     log_start: self.ends().start,
                     duplicate: true,
                 }));

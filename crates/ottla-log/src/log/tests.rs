@@ -106,3 +106,34 @@ fn a_repetition_promises_what_its_original_does() {
     kit.flusher.flush().unwrap();
     assert_eq!(log.ends().durable, repeated.end);
 }
+
+#[test]
+fn a_repetition_is_answered_with_the_append_time_of_its_original() {
+    let mut kit = Kit::new();
+    let producer = |sequence: i32| BatchOptions {
+        producer_id: ProducerId::new(7),
+        producer_epoch: ProducerEpoch::new(0),
+        base_sequence: Sequence::new(sequence),
+        ..BatchOptions::default()
+    };
+    let send = |log: &super::LogCore, sequence: i32, now: i64| {
+        let context = LeaderAppend::new(at(now), LeaderEpoch::new(0));
+        let batches = batch(&["once"], 1000, &producer(sequence));
+        let appended = log.append_as_leader(batches, &context).unwrap();
+        (appended.duplicate, appended.log_append_time)
+    };
+    let log = kit.open(&Known::default());
+    assert_eq!(send(&log, 0, 5000), (false, None));
+    // Where the producer's own times count there is none to tell.
+    assert_eq!(send(&log, 0, 6000), (true, None));
+    kit.config.timestamp_type = crate::TimestampType::LogAppendTime;
+    log.set_config(kit.config.clone());
+    assert_eq!(send(&log, 1, 7000), (false, Some(at(7000))));
+    assert_eq!(send(&log, 2, 8000), (false, Some(at(8000))));
+    assert_eq!(send(&log, 1, 9000), (true, Some(at(7000))));
+    assert_eq!(send(&log, 2, 9000), (true, Some(at(8000))));
+    // Also after a restart, which remembers it by the log.
+    let known = closed(&log);
+    let log = kit.open(&known);
+    assert_eq!(send(&log, 2, 9500), (true, Some(at(8000))));
+}
