@@ -25,11 +25,27 @@ pub(crate) async fn handle(
     context: &Context,
     request: &DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
-    let mut topics = Vec::new();
-    for (name, asked) in wanted(request) {
-        let mut partitions = Vec::with_capacity(asked.len());
+    let wanted = wanted(request);
+    let mut named = Vec::new();
+    for (name, asked) in &wanted {
+        let topic = context.image.topic(name);
+        if let Some(topic) = topic.filter(|_| context.allows_topic(AclOperation::Delete, name)) {
+            named.extend(asked.keys().map(|number| (Arc::clone(topic), *number)));
+        }
+    }
+    context.open_together(named.into_iter()).await;
+    let mut cuts = Vec::new();
+    for (name, asked) in &wanted {
         for (number, offset) in asked {
-            let result = delete(context, name, number, offset).await;
+            cuts.push(check(context, name, *number, *offset).await);
+        }
+    }
+    let mut cut = cut_all(context, cuts).await.into_iter();
+    let mut topics = Vec::new();
+    for (name, asked) in wanted {
+        let mut partitions = Vec::with_capacity(asked.len());
+        for number in asked.into_keys() {
+            let result = cut.next().unwrap_or(Err(ErrorCode::UnknownServerError));
             let (code, low) = match result {
                 Ok(low) => (ErrorCode::None, low.get()),
                 Err(code) => (code, NO_LOW_WATERMARK),
@@ -62,13 +78,17 @@ fn wanted(request: &DeleteRecordsRequest) -> BTreeMap<&str, BTreeMap<i32, i64>> 
     wanted
 }
 
-/// Deletes below the offset asked for; the least offset that some replica still has.
-async fn delete(
-    context: &Context,
-    name: &str,
-    number: i32,
-    offset: i64,
-) -> Result<Offset, ErrorCode> {
+/// What is to go of one partition.
+struct Cut {
+    partition: Arc<Partition>,
+    /// Everything below.
+    to: Offset,
+    /// Where the log began before.
+    start: Offset,
+}
+
+/// What goes of a partition below the offset asked for, or why nothing does.
+async fn check(context: &Context, name: &str, number: i32, offset: i64) -> Result<Cut, ErrorCode> {
     if !context.allows_topic(AclOperation::Delete, name) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
@@ -92,24 +112,57 @@ async fn delete(
     if to.get() < 0 || to > view.high_watermark {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    if to > view.start {
-        cut(context, &partition, to).await?;
-        partition.needs_upkeep();
-    }
-    Ok(partition.start_moved(to.max(view.start)))
+    Ok(Cut {
+        partition,
+        to,
+        start: view.start,
+    })
 }
 
-/// Moves the start of the log and waits until that survives a power cut.
-async fn cut(context: &Context, partition: &Arc<Partition>, to: Offset) -> Result<(), ErrorCode> {
-    let of_worker = Arc::clone(partition);
+/// Moves the starts of the logs and waits until that survives a power cut: one sync is enough for
+/// all of them. Of each, the least offset that some replica still has.
+async fn cut_all(
+    context: &Context,
+    cuts: Vec<Result<Cut, ErrorCode>>,
+) -> Vec<Result<Offset, ErrorCode>> {
+    let count = cuts.len();
     let cutting = context.core.runtime().spawn_blocking(move || {
-        let log = of_worker.log();
-        log.delete_records(to)
-            .map_err(|error| codes::of_truncate(&error))?;
-        log.ticket().wait().map_err(|error| {
-            tracing::error!(partition = %of_worker.id(), %error, "a deletion is not durable");
+        let begun = cuts.into_iter().map(|cut| cut.and_then(Cut::begin));
+        let begun: Vec<_> = begun.collect();
+        // A ticket is for the whole store.
+        let is_cut = |cut: &&Cut| cut.to > cut.start;
+        let last = begun.iter().flatten().rfind(is_cut);
+        let durable = last.map_or(Ok(()), |cut| cut.partition.log().ticket().wait());
+        let durable = durable.map_err(|error| {
+            tracing::error!(%error, "a deletion of records is not durable");
             ErrorCode::KafkaStorageError
-        })
+        });
+        let ended = begun.into_iter().map(|cut| cut?.end(durable));
+        ended.collect()
     });
-    cutting.await.unwrap_or(Err(ErrorCode::UnknownServerError))
+    let unknown = |_| vec![Err(ErrorCode::UnknownServerError); count];
+    cutting.await.unwrap_or_else(unknown)
+}
+
+impl Cut {
+    fn begin(self) -> Result<Self, ErrorCode> {
+        if self.to > self.start {
+            let cut = self.partition.log().delete_records(self.to);
+            cut.map_err(|error| codes::of_truncate(&error))?;
+        }
+        Ok(self)
+    }
+
+    fn end(self, durable: Result<(), ErrorCode>) -> Result<Offset, ErrorCode> {
+        let Self {
+            partition,
+            to,
+            start,
+        } = self;
+        if to > start {
+            durable?;
+            partition.needs_upkeep();
+        }
+        Ok(partition.start_moved(to.max(start)))
+    }
 }

@@ -25,8 +25,14 @@ pub(crate) async fn handle(
             ..DescribeLogDirsResponse::default()
         };
     }
+    let wanted = wanted(context, request.topics.as_ref());
+    let mut asked = Vec::new();
+    for (topic, numbers) in &wanted {
+        asked.extend(numbers.iter().map(|number| (Arc::clone(topic), *number)));
+    }
+    context.open_together(asked.into_iter()).await;
     let mut topics = Vec::new();
-    for (topic, numbers) in wanted(context, request.topics.as_ref()) {
+    for (topic, numbers) in wanted {
         let mut partitions = Vec::with_capacity(numbers.len());
         for number in numbers {
             partitions.extend(describe(context, &topic, number).await);

@@ -6,6 +6,7 @@ mod any_request;
 mod denied;
 mod groups;
 mod leaders;
+mod many_partitions;
 mod open_files;
 mod opening;
 
