@@ -1,9 +1,10 @@
 //! What answering a request may take of memory, told from how much it asks for.
 //!
 //! Whatever a request asks for, it asks for by the elements of its lists, and whatever is said of
-//! them repeats at most their texts. `tests/memory` measures every API in every version against
-//! these numbers, with counted allocations. What answers take that tell more than was asked, all
-//! topics for example, depends on the state and is charged besides (`handlers::state_cost`).
+//! them repeats at most their texts. `tests/hostile/answers.rs` measures every API in every version
+//! against these numbers, with counted allocations. What answers take that tell more than was
+//! asked, all topics for example, depends on the state and is charged besides
+//! (`handlers::state_cost`).
 
 /// What one element takes: what a handler notes of it, its part of the response, and that encoded
 /// in a buffer which doubles. Texts of refusals count here: they are bounded by themselves.

@@ -88,6 +88,14 @@ fn refused(name: &str, code: ErrorCode) -> DescribeTopicPartitionsResponseTopic 
         .with_topic_authorized_operations(OPERATIONS_NOT_ASKED)
 }
 
+/// How many partitions a page has at most, where `asked` are asked for.
+pub(crate) fn page_size(context: &Context, asked: i32) -> usize {
+    let config = context.config();
+    let most = config.broker("max.request.partition.size.limit").number();
+    let most = most.and_then(|n| usize::try_from(n).ok()).unwrap_or(2000);
+    usize::try_from(asked).unwrap_or(0).clamp(1, most.max(1))
+}
+
 /// A page on its way.
 struct Page<'a> {
     context: &'a Context,
@@ -101,16 +109,10 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn new(context: &'a Context, asked: i32, first: Option<(String, i32)>) -> Self {
-        let most = context
-            .config()
-            .broker("max.request.partition.size.limit")
-            .number();
-        let most = most.and_then(|n| usize::try_from(n).ok()).unwrap_or(2000);
-        let left = usize::try_from(asked).unwrap_or(0).clamp(1, most.max(1));
         Self {
             context,
             first,
-            left,
+            left: page_size(context, asked),
             topics: Vec::new(),
             next: None,
         }

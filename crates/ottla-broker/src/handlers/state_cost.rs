@@ -7,14 +7,16 @@ use ottla_coordinator::group::Weight;
 use ottla_partition::metadata::controller::PARTITIONS_PER_REQUEST_MAX;
 use ottla_partition::metadata::{Image, Topic};
 use ottla_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeProducersRequest, MetadataRequest, OffsetFetchRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    MetadataRequest, OffsetFetchRequest,
 };
 use ottla_protocol::{Request, StrBytes};
 
 use super::wire::topic_id;
-use super::{Context, configs};
+use super::{Context, configs, describe_topics};
 use crate::cost::{self, of_new_topic};
+use crate::groups::OFFSETS_TOPIC;
 
 /// So much is charged without a closer look.
 const UNCOUNTED: u64 = 1024 * 1024;
@@ -38,8 +40,91 @@ pub(crate) fn of(context: &Context, request: &Request) -> u64 {
         Request::OffsetFetch(request) => of_offsets(context, request),
         Request::ListConfigResources(_) => of_resources(image),
         Request::DescribeProducers(request) => of_producers(context, request),
-        _ => 0,
+        Request::DescribeTopicPartitions(request) => of_page(context, request),
+        Request::DeleteGroups(request) => of_deleted(context, request),
+        // Whose first request makes the topic that groups are kept in.
+        Request::FindCoordinator(_) | Request::JoinGroup(_) | Request::OffsetCommit(_) => {
+            of_offsets_topic(context)
+        }
+        Request::ElectLeaders(request) if request.topic_partitions.is_none() => all(image),
+        Request::ListPartitionReassignments(request) if request.topics.is_none() => all(image),
+        // These tell of what they list, as often as they list it, and of nothing else; but Fetch
+        // and SyncGroup, which charge what they tell when they know it. No API is left out: what a
+        // new one tells has to be thought of.
+        Request::AlterConfigs(_)
+        | Request::ApiVersions(_)
+        | Request::CreateAcls(_)
+        | Request::DeleteAcls(_)
+        | Request::DeleteRecords(_)
+        | Request::DeleteTopics(_)
+        | Request::DescribeAcls(_)
+        | Request::DescribeClientQuotas(_)
+        | Request::DescribeCluster(_)
+        | Request::DescribeLogDirs(_)
+        | Request::DescribeQuorum(_)
+        | Request::DescribeUserScramCredentials(_)
+        | Request::ElectLeaders(_)
+        | Request::Fetch(_)
+        | Request::GetTelemetrySubscriptions(_)
+        | Request::Heartbeat(_)
+        | Request::IncrementalAlterConfigs(_)
+        | Request::InitProducerId(_)
+        | Request::LeaveGroup(_)
+        | Request::ListOffsets(_)
+        | Request::ListPartitionReassignments(_)
+        | Request::OffsetDelete(_)
+        | Request::OffsetForLeaderEpoch(_)
+        | Request::Produce(_)
+        | Request::PushTelemetry(_)
+        | Request::SaslAuthenticate(_)
+        | Request::SaslHandshake(_)
+        | Request::SyncGroup(_) => 0,
     }
+}
+
+/// A page of topics, which ends with so many partitions.
+fn of_page(context: &Context, request: &DescribeTopicPartitionsRequest) -> u64 {
+    let mut left = describe_topics::page_size(context, request.response_partition_limit);
+    let mut told = 0_u64;
+    let mut add = |topic: &Topic| {
+        let partitions = topic.partitions.len().min(left);
+        left -= partitions;
+        told = told.saturating_add(cost::of_told_topic(partitions as u64));
+        left > 0
+    };
+    let image = &context.image;
+    if request.topics.is_empty() {
+        let first = request.cursor.as_ref();
+        let mut topics = image.topics_from(first.map_or("", |c| c.topic_name.as_str()));
+        let _all_told = topics.all(|topic| add(topic));
+    } else {
+        let named: BTreeSet<&str> = request.topics.iter().map(|t| t.name.as_str()).collect();
+        let mut topics = named.into_iter().filter_map(|name| image.topic(name));
+        let _all_told = topics.all(|topic| add(topic));
+    }
+    told
+}
+
+/// The records that take back what the groups have committed.
+fn of_deleted(context: &Context, request: &DeleteGroupsRequest) -> u64 {
+    let named: BTreeSet<&StrBytes> = request.groups_names.iter().collect();
+    let groups = context.core.groups();
+    let weigh = |name: &&StrBytes| {
+        let weight = groups.look(&context.image, name, |shard| shard.weigh_offsets(name));
+        weight.map_or(0, told)
+    };
+    named.iter().map(weigh).sum()
+}
+
+fn of_offsets_topic(context: &Context) -> u64 {
+    if context.image.topic(OFFSETS_TOPIC).is_some() {
+        return 0;
+    }
+    let number = context
+        .config()
+        .broker("offsets.topic.num.partitions")
+        .number();
+    of_new_topic(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
 }
 
 /// The most that telling of so many entries takes, with so many bytes of text and data in all.
