@@ -90,6 +90,7 @@ impl Groups {
             .topic(OFFSETS_TOPIC)
             .ok_or(ErrorCode::NotCoordinator)?;
         let shard = self.shard(core, topic, name).await?;
+        let _room = shard.room(core, &request).await;
         shard.ask(session, request)
     }
 
@@ -138,6 +139,9 @@ impl Groups {
         let mut asked = Vec::new();
         for (_, number) in ids.into_iter().filter(|(id, _)| *id == topic.id) {
             let shard = self.open(core, topic, number).await;
+            if let Ok(shard) = &shard {
+                let _room = shard.room(core, request).await;
+            }
             match shard.and_then(|shard| shard.ask(session, request.clone())) {
                 Ok(told) => asked.push(told),
                 // What is not kept here any more is for its keeper to tell.

@@ -155,15 +155,16 @@ impl Partition {
         }
     }
 
-    /// Appends batches; waits on this thread where the dirty budget has no room for them. What a
-    /// topic asks of its clients' batches is not asked of a coordinator's.
+    /// Appends batches of a coordinator, of which is not asked what a topic asks of its clients'.
+    /// Does not wait for the dirty budget: that is done before the coordinator's lock is taken.
     pub(crate) fn append(
         &self,
         origin: Origin,
         batches: ValidBatches,
         acks: Acks,
     ) -> Result<Appended, Refusal> {
-        self.append_if(None, |context| context.origin = origin, batches, acks)
+        let room = self.log.room_at_once(batches.bytes().len())?;
+        self.append_if(room, |context| context.origin = origin, batches, acks)
     }
 
     /// Appends a client's batches in `room`, if `condition` holds.
@@ -174,17 +175,13 @@ impl Partition {
         batches: ValidBatches,
         acks: Acks,
     ) -> Result<Appended, Refusal> {
-        self.append_if(
-            Some(room),
-            |context| context.condition = condition,
-            batches,
-            acks,
-        )
+        let set = |context: &mut LeaderAppend| context.condition = condition;
+        self.append_if(room, set, batches, acks)
     }
 
     fn append_if(
         &self,
-        room: Option<Room>,
+        room: Room,
         set: impl FnOnce(&mut LeaderAppend),
         batches: ValidBatches,
         acks: Acks,
@@ -193,10 +190,7 @@ impl Partition {
         let epoch = self.driven.lock().replica.check_append(acks)?;
         let mut context = LeaderAppend::new(self.timer.now(), epoch);
         set(&mut context);
-        let appended = match room {
-            Some(room) => self.log.append_in(room, batches, &context)?,
-            None => self.log.append_as_leader(batches, &context)?,
-        };
+        let appended = self.log.append_in(room, batches, &context)?;
         self.drive(|replica, now| replica.appended(now, appended.end));
         if !self.is_looked_after.swap(true, Ordering::Relaxed) {
             self.look_after(Upkeep::appended);

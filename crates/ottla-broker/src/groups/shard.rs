@@ -18,7 +18,7 @@ use foldhash::fast::RandomState;
 use ottla_coordinator::group::{
     Decision, GroupConfig, GroupRequest, GroupResponse, GroupShard, MemberKey, Now, WaiterId,
 };
-use ottla_log::{Codec, LeaderEpoch, Offset, TopicId, TopicName};
+use ottla_log::{Codec, LeaderEpoch, Offset, Room, TopicId, TopicName};
 use ottla_partition::metadata::Image;
 use ottla_protocol::{ErrorCode, StrBytes};
 use parking_lot::Mutex;
@@ -34,6 +34,10 @@ use crate::gate::{Gate, Place};
 use crate::partition::Partition;
 use crate::session::Session;
 use crate::timer::Timer;
+
+/// The room that a request takes in the dirty budget until it is written: what most of them write,
+/// and for those that write more a bound on how many are let in at a time.
+const ROOM_BYTES: usize = 64 * 1024;
 
 /// A shard of groups.
 #[derive(Debug)]
@@ -189,6 +193,24 @@ impl Shard {
     fn set_lost(&self, state: &mut State) {
         *state = State::Lost;
         self.is_lost.store(true, Ordering::Release);
+    }
+
+    /// Waits until there is room for what `request` may have written; who drops it lets the next
+    /// one in. Under the lock of the shard nobody may wait for a disk: other requests would wait
+    /// for the lock, each on a worker.
+    pub(super) async fn room(&self, core: &BrokerCore, request: &GroupRequest) -> Option<Room> {
+        let only_reads = matches!(
+            request,
+            GroupRequest::Heartbeat(_)
+                | GroupRequest::OffsetFetch(_)
+                | GroupRequest::Describe(_)
+                | GroupRequest::List(_)
+        );
+        if only_reads {
+            return None;
+        }
+        // Why there is none the append is told, too.
+        core.room(&self.partition, ROOM_BYTES).await.ok()
     }
 
     /// Asks the machine.

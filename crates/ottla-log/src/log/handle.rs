@@ -141,6 +141,15 @@ impl Log {
         self.core.room(bytes)
     }
 
+    /// As [`Log::room`], without waiting: above the budget where there is none. For who waited
+    /// already, and must not do so again while it holds a lock.
+    ///
+    /// # Errors
+    /// As [`Log::try_room`].
+    pub fn room_at_once(&self, bytes: usize) -> Result<Room, AppendError> {
+        self.core.room_at_once(bytes)
+    }
+
     /// As [`Log::append_as_leader`], in room that was taken for the bytes of `batches`: does not
     /// wait for any.
     ///

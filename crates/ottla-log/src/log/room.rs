@@ -50,6 +50,15 @@ impl LogCore {
         Ok(is_there.then(|| self.room_of(bytes)))
     }
 
+    /// As [`LogCore::room`], above the budget where there is none.
+    pub(crate) fn room_at_once(&self, bytes: usize) -> Result<Room, AppendError> {
+        if let Some(room) = self.try_room(bytes)? {
+            return Ok(room);
+        }
+        self.shared.flusher.reserve_more(bytes as u64);
+        Ok(self.room_of(bytes as u64))
+    }
+
     fn room_of(&self, bytes: u64) -> Room {
         Room {
             flusher: Arc::clone(&self.shared.flusher),

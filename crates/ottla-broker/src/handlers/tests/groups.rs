@@ -1,6 +1,7 @@
 //! Groups on a broker that is alone, asked in every version as their members, tools and
 //! administrators ask.
 
+mod crowded;
 mod durable;
 mod errors;
 mod rebalance;
