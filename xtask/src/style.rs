@@ -2,6 +2,7 @@
 
 pub mod arrows;
 pub mod functions;
+pub mod settings;
 pub mod sources;
 pub mod text;
 

@@ -1,6 +1,6 @@
 //! The house rules, applied to the tree as it stands.
 
-use xtask::style::{Finding, Source, arrows, functions, sources, text};
+use xtask::style::{Finding, Source, arrows, functions, settings, sources, text};
 
 fn assert_none(rule: &str, findings: &[Finding]) {
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -50,6 +50,14 @@ fn no_stub_is_left() {
 #[test]
 fn lines_are_narrow_and_ascii() {
     assert_none("shape of lines", &over(&sources::rust(), text::shape));
+}
+
+#[test]
+fn settings_that_have_an_effect_are_read() {
+    let files = sources::rust();
+    let seen = settings::effective(&files);
+    assert!(seen > 60, "only {seen} effective keys found");
+    assert_none("settings have readers", &settings::unread(&files));
 }
 
 #[test]

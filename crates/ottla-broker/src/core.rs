@@ -17,7 +17,7 @@ use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
-use crate::listener::{Endpoint, Listener};
+use crate::listener::{Doorkeeper, Endpoint, Listener};
 use crate::log_gate::LogGate;
 use crate::metadata::Metadata;
 use crate::partition::Partition;
@@ -42,6 +42,7 @@ pub(crate) struct BrokerCore {
     /// The settings it was started with.
     pub(crate) at_start: BrokerConfig,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) door: Arc<Doorkeeper>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) timer: Timer,
     pub(crate) entropy: Arc<dyn Entropy>,

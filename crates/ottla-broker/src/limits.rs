@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ottla_partition::metadata::config::{BrokerConfig, ConfigKind, broker_def};
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
@@ -41,6 +43,8 @@ pub struct Limits {
     /// New connections a second from one address other than a loopback address
     /// (`max.connection.creation.rate`); what comes sooner waits for its turn, alone.
     pub connection_rate_max: u32,
+    /// Connections of one listener that wait to be accepted (`socket.listen.backlog.size`).
+    pub listen_backlog: u32,
     /// File descriptors of the process that connections leave to storage and everything else.
     pub reserved_files: usize,
 
@@ -56,7 +60,7 @@ pub struct Limits {
     pub body_grace: Duration,
     /// Bytes a second at which a body must come after `body_grace`, averaged over its time.
     pub body_rate_min: u64,
-    /// How long a connection may ask nothing (`connections.max.idle.ms`).
+    /// How long a connection may ask nothing (`connections.max.idle.ms`); very long for "for ever".
     pub idle_timeout: Duration,
     /// How long a peer may take no byte of a response.
     pub write_stall_timeout: Duration,
@@ -110,6 +114,7 @@ impl Default for Limits {
             connections_per_address_max: 512,
             connections_per_address_overrides: BTreeMap::new(),
             connection_rate_max: 200,
+            listen_backlog: 1024,
             reserved_files: 640,
             window_requests_max: 1024,
             window_bytes_max: 16 * MIB,
@@ -147,6 +152,8 @@ const ANSWER_FILES: RangeInclusive<usize> = 64..=8192;
 pub(crate) struct Files {
     /// For connections.
     pub(crate) connections: usize,
+    /// For connections, should there be more of them later: what the others leave.
+    pub(crate) connections_most: usize,
     /// For segment files.
     pub(crate) storage: usize,
     /// For segment files that answers hold open after storage closed them.
@@ -182,11 +189,59 @@ impl Limits {
         let left = all.saturating_sub(connections).saturating_sub(storage);
         // As many are left to everything else.
         let answers = left.saturating_sub(*ANSWER_FILES.start());
+        let answers = answers.clamp(*ANSWER_FILES.start(), *ANSWER_FILES.end());
+        let left = all.saturating_sub(storage).saturating_sub(answers);
         Files {
             connections,
+            connections_most: left.saturating_sub(others).max(connections),
             storage,
-            answers: answers.clamp(*ANSWER_FILES.start(), *ANSWER_FILES.end()),
+            answers,
         }
+    }
+
+    /// `config` with what holds here wherever it does not say and Kafka's default is another: who
+    /// asks for the settings is told what counts.
+    pub(crate) fn told_in(&self, config: BrokerConfig) -> BrokerConfig {
+        let overrides = self.connections_per_address_overrides.iter();
+        let overrides: Vec<_> = overrides.map(|(a, n)| format!("{a}:{n}")).collect();
+        let idle = u64::try_from(self.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        let numbers = [
+            ("connections.max.idle.ms", idle),
+            ("fetch.max.bytes", self.fetch_bytes_max.into()),
+            (
+                "max.connection.creation.rate",
+                self.connection_rate_max.into(),
+            ),
+            ("max.connections", self.files().connections as u64),
+            (
+                "max.connections.per.ip",
+                self.connections_per_address_max as u64,
+            ),
+            (
+                "max.incremental.fetch.session.cache.slots",
+                self.fetch_sessions_max as u64,
+            ),
+            ("socket.listen.backlog.size", self.listen_backlog.into()),
+            ("socket.request.max.bytes", self.request_bytes_max.into()),
+        ];
+        let texts = numbers.map(|(key, n)| (key, n.min(most_of(key)).to_string()));
+        let texts = texts.into_iter();
+        let all = texts.chain([("max.connections.per.ip.overrides", overrides.join(","))]);
+        all.fold(config, |config, (key, text)| {
+            let default = broker_def(key).and_then(|def| def.default);
+            match default == Some(text.as_str()) {
+                true => config,
+                false => config.or(key, &text),
+            }
+        })
+    }
+}
+
+/// The largest number that `key` takes.
+fn most_of(key: &str) -> u64 {
+    match broker_def(key).map(|def| def.kind) {
+        Some(ConfigKind::Int) => i32::MAX as u64,
+        _ => i64::MAX as u64,
     }
 }
 
@@ -239,6 +294,28 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_the_settings_is_told_what_holds() {
+        let limits = Limits {
+            request_bytes_max: 7000,
+            ..Limits::default()
+        };
+        let told = limits.told_in(BrokerConfig::default());
+        let told: Vec<_> = told.iter().collect();
+        let connections = limits.files().connections.to_string();
+        let expected = [
+            ("max.connection.creation.rate", "200"),
+            ("max.connections", connections.as_str()),
+            ("max.connections.per.ip", "512"),
+            ("socket.listen.backlog.size", "1024"),
+            ("socket.request.max.bytes", "7000"),
+        ];
+        assert_eq!(told, expected, "and nothing where Kafka's default holds");
+        let given = [("max.connections".to_owned(), "5".to_owned())];
+        let config = BrokerConfig::new(given).unwrap().0;
+        assert_eq!(limits.told_in(config).text("max.connections"), Some("5"));
+    }
+
+    #[test]
     fn descriptors_are_shared_between_connections_and_storage() {
         let share = |all| {
             let files = Limits::default().share_out(all);
@@ -253,5 +330,8 @@ mod tests {
             "storage manages with what it gets"
         );
         assert_eq!(share(usize::MAX), (4096, 8192, 8192));
+        let most = |all| Limits::default().share_out(all).connections_most;
+        assert_eq!(most(1_024), 384, "all are shared out");
+        assert_eq!(most(100_000), 100_000 - 2 * 8192 - 128);
     }
 }

@@ -7,14 +7,16 @@
 mod accept;
 mod bind;
 mod names;
+mod rules;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-pub(crate) use accept::{AcceptSocket, DoorRules, Doorkeeper, Pass};
+pub(crate) use accept::{AcceptSocket, Doorkeeper, Pass};
 pub(crate) use bind::bind;
 pub use names::listener_problems;
+pub(crate) use rules::DoorRules;
 
 use crate::session::Session;
 

@@ -11,14 +11,15 @@ mod snapshots;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_log::vfs::Vfs;
 use ottla_log::{
-    FlushMode, LeaderEpoch, LogError, ReadError, StorageError, Store, Timestamp, TopicId,
+    FlushMode, LeaderEpoch, LogConfig, LogError, ReadError, StorageError, Store, Timestamp, TopicId,
 };
 use ottla_partition::BrokerId;
-use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
+use ottla_partition::metadata::config::{BrokerConfig, broker_def};
 use ottla_partition::metadata::controller::{ApiError, Controller, Decision};
 use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
 use ottla_partition::metadata::{Image, ReplayError};
@@ -145,13 +146,11 @@ impl Metadata {
         at_start: &BrokerConfig,
         flush: Option<FlushMode>,
     ) -> Result<Self, MetadataError> {
-        let between = ConfigView::new(&Image::new(""), node, at_start)
-            .broker("metadata.log.max.record.bytes.between.snapshots")
-            .number();
-        let between = between
-            .and_then(|n| u64::try_from(n).ok())
-            .unwrap_or(u64::MAX);
-        let (mut log, image) = MetadataLog::open(store, vfs, between, flush)?;
+        let between = number(at_start, "metadata.log.max.record.bytes.between.snapshots");
+        let mut config = log_config(at_start);
+        config.flush = flush;
+        let (mut log, image) =
+            MetadataLog::open(store, vfs, runtime, between.unwrap_or(u64::MAX), config)?;
         let removed = log.take_removed();
         let opened = Self::with(runtime, timer, node, at_start, image, Some(log));
         Ok(Self { removed, ..opened })
@@ -262,6 +261,23 @@ impl Metadata {
         let _log = self.state.log.lock().await;
         until.await
     }
+}
+
+/// The number that a broker started with `at_start` has for `key`, where it is none below 0.
+fn number(at_start: &BrokerConfig, key: &str) -> Option<u64> {
+    let value = broker_def(key).map(|def| at_start.value(def));
+    u64::try_from(value?.number()?).ok()
+}
+
+/// How the metadata log is kept, as a broker started with `at_start` is told.
+fn log_config(at_start: &BrokerConfig) -> LogConfig {
+    let mut config = LogConfig::default();
+    let bytes = number(at_start, "metadata.log.segment.bytes");
+    let bytes = bytes.and_then(|bytes| u32::try_from(bytes).ok());
+    config.segment_bytes = bytes.unwrap_or(config.segment_bytes);
+    let ms = number(at_start, "metadata.log.segment.ms").map(Duration::from_millis);
+    config.segment_ms = ms.unwrap_or(config.segment_ms);
+    config
 }
 
 impl State {

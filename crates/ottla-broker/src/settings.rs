@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ottla_log::FlushMode;
 use ottla_partition::metadata::config::{
-    BrokerConfig, ConfigProblem, ConfigWarning, broker_def, known_broker_keys,
+    BrokerConfig, ConfigProblem, ConfigWarning, address_counts, broker_def, known_broker_keys,
 };
 
 use crate::limits::Limits;
@@ -199,8 +199,15 @@ fn limits(config: &BrokerConfig) -> Limits {
     );
     set(&mut limits.request_bytes_max, "socket.request.max.bytes");
     set(&mut limits.fetch_bytes_max, "fetch.max.bytes");
-    if let Some(ms) = number(config, "connections.max.idle.ms") {
+    set(&mut limits.listen_backlog, "socket.listen.backlog.size");
+    if let Some(ms) = number::<i64>(config, "connections.max.idle.ms") {
+        // As in Kafka, a negative number means for ever.
+        let ms = u64::try_from(ms).unwrap_or(i64::MAX as u64);
         limits.idle_timeout = Duration::from_millis(ms);
+    }
+    let overrides = config.text("max.connections.per.ip.overrides");
+    if let Some(overrides) = overrides.and_then(address_counts) {
+        limits.connections_per_address_overrides = overrides;
     }
     limits
 }

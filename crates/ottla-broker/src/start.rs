@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use ottla_log::{FlushMode, OpenError, Store, StoreOptions, World};
 use ottla_partition::BrokerId;
+use ottla_partition::metadata::config::ConfigView;
 use ottla_partition::metadata::controller::Registration;
-use ottla_partition::metadata::{BrokerEndpoint, BrokerFeature, SecurityProtocol};
+use ottla_partition::metadata::{BrokerEndpoint, BrokerFeature, Image, SecurityProtocol};
 use ottla_partition::{DirectoryId, IncarnationId};
 
 use crate::budget::Budget;
@@ -73,7 +74,8 @@ fn open(
     runtime: &Arc<Runtime>,
     timer: &Timer,
 ) -> Result<Opened, StartError> {
-    let listeners = listener::bind(&options.listen, &options.advertise)?;
+    let backlog = options.limits.listen_backlog;
+    let listeners = listener::bind(&options.listen, &options.advertise, backlog)?;
     let (vfs, dir) = options.storage.open();
     let world = World {
         vfs: Arc::clone(&vfs),
@@ -128,17 +130,24 @@ async fn open_once_free(
     }
 }
 
+/// `options` with what holds where no setting says otherwise.
+fn completed(mut options: BrokerOptions) -> BrokerOptions {
+    let config = options.config.with_node_id(options.node_id);
+    // As in the settings file that Kafka comes with, where a broker is likely to be alone.
+    let config = config.or("group.initial.rebalance.delay.ms", "0");
+    options.config = options.limits.told_in(config);
+    options
+}
+
 async fn assemble(
     runtime: Arc<Runtime>,
-    mut options: BrokerOptions,
+    options: BrokerOptions,
 ) -> Result<RunningBroker, StartError> {
     let problems = listener::listener_problems(&options.listen, &options.advertise);
     if !problems.is_empty() {
         return Err(InvalidSettings { problems }.into());
     }
-    options.config = options.config.with_node_id(options.node_id);
-    // As in the settings file that Kafka comes with, where a broker is likely to be alone.
-    options.config = options.config.or("group.initial.rebalance.delay.ms", "0");
+    let options = completed(options);
     let timer = Timer::new(Arc::clone(&options.clock));
     let Opened {
         listeners,
@@ -236,10 +245,17 @@ fn core(
         &limits,
         timer.clone(),
     ));
+    let rules = {
+        let (at_start, limits) = (options.config.clone(), Arc::clone(&limits));
+        move |image: &Image| DoorRules::of(ConfigView::new(image, node_id, &at_start), &limits)
+    };
+    let door = Doorkeeper::new(rules(&metadata.image()));
     let (of_metadata, its_groups) = (Arc::clone(&partitions), Arc::clone(&groups));
+    let its_door = Arc::clone(&door);
     metadata.on_publish(move |old, new| {
         of_metadata.apply(old, new);
         its_groups.apply(old, new);
+        its_door.set_rules(rules(new));
     });
     Arc::new(BrokerCore {
         runtime: Arc::clone(runtime),
@@ -254,6 +270,7 @@ fn core(
         partitions,
         at_start: options.config,
         listeners,
+        door,
         authorizer: options.authorizer,
         timer,
         entropy: options.entropy,
@@ -327,13 +344,12 @@ fn listen(
     tasks: &Tasks,
     stop: &Stop,
 ) -> Vec<Arc<AcceptSocket>> {
-    let door = Doorkeeper::new(DoorRules::new(core.limits()));
     let mut open = Vec::new();
     for (number, of_listener) in sockets.into_iter().enumerate() {
         for (socket, local) in of_listener {
             open.push(Arc::clone(&socket));
             let (core, all, stop) = (Arc::clone(core), tasks.clone(), stop.clone());
-            let (door, until) = (Arc::clone(&door), stop.clone());
+            let (door, until) = (Arc::clone(&core.door), stop.clone());
             let runtime = Arc::clone(&core.runtime);
             let enter = move |stream: tokio::net::TcpStream, peer, pass: Pass| {
                 // Answers leave when they are ready; a failure only costs time.

@@ -140,7 +140,7 @@ pub const DEFECTS: &[Defect] = &[
         "if to <= self.high_watermark {" => "if to == self.high_watermark {"),
     defect!("metadata-as-lazy-as-records", "topics survive a power cut in both flush modes",
         BROKER::"metadata::tests::what_was_answered_survives_a_power_cut",
-        "ottla-broker/src/metadata/log.rs": "options.config.flush = flush;" =>
+        "ottla-broker/src/metadata.rs": "config.flush = flush;" =>
         "let _ = flush;"),
     defect!("groups-answer-what-may-be-lost", "a group answers once its records are durable",
         BROKER::"handlers::tests::groups::rebalance::a_disk_that_stalls_costs_no_member_its_place",

@@ -7,7 +7,7 @@ use ottla_log::{
     FlushMode, LeaderEpoch, Offset, SeededEntropy, Store, StoreOptions, SystemClock, TopicId,
     TopicName, World,
 };
-use ottla_partition::metadata::config::BrokerConfig;
+use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::{
     BrokerEndpoint, Image, MetadataRecord, PartitionRecord, RegisterBrokerRecord, SecurityProtocol,
     TopicRecord,
@@ -22,7 +22,7 @@ use crate::groups::Groups;
 use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
-use crate::listener::{ListenerSpec, bind};
+use crate::listener::{DoorRules, Doorkeeper, ListenerSpec, bind};
 use crate::log_gate::LogGate;
 use crate::metadata::Metadata;
 use crate::partitions::Partitions;
@@ -100,9 +100,13 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
     let (node, config) = (BrokerId::new(1), BrokerConfig::default());
     let metadata = Metadata::fixed(&runtime, &timer, node, &config, image());
     let limits = Arc::new(Limits::default());
-    let listeners = bind(&["127.0.0.1:0".parse::<ListenerSpec>().unwrap()], &[]).unwrap();
+    let listeners = bind(&["127.0.0.1:0".parse::<ListenerSpec>().unwrap()], &[], 16).unwrap();
+    let image = metadata.image();
+    let rules = DoorRules::of(ConfigView::new(&image, node, &config), &limits);
+    let door = Doorkeeper::new(rules);
     let core = BrokerCore {
         node_id: node,
+        door,
         budget: Budget::new(limits.budget_bytes),
         fetch_sessions: FetchSessions::new(&limits),
         answer_files: Arc::new(tokio::sync::Semaphore::new(limits.files().answers)),

@@ -9,6 +9,7 @@ mod leaders;
 mod many_partitions;
 mod open_files;
 mod opening;
+mod settings;
 
 use std::sync::Arc;
 

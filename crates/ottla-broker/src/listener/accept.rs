@@ -5,7 +5,7 @@
 //! beyond what its address may have is closed at once, and one that comes too soon behind the
 //! others of its address waits for its turn in a task of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::limits::Limits;
+use super::rules::DoorRules;
 use crate::log_gate::LogGate;
 use crate::runtime::{self, Instant};
 use crate::stop::Stop;
@@ -128,44 +128,6 @@ struct Inside {
     pace: Pace,
 }
 
-/// Who may come in. May change at any time; who is inside stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DoorRules {
-    /// `max.connections`, as far as there are descriptors for them.
-    pub(crate) connections_max: usize,
-    /// `max.connections.per.ip`; not for loopback addresses.
-    pub(crate) per_address_max: usize,
-    /// `max.connections.per.ip.overrides`; for loopback addresses, too.
-    pub(crate) overrides: BTreeMap<IpAddr, usize>,
-    /// `max.connection.creation.rate`; not for loopback addresses.
-    pub(crate) rate_max: u32,
-}
-
-impl DoorRules {
-    /// What `limits` and this process's descriptors allow.
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            connections_max: limits.files().connections,
-            per_address_max: limits.connections_per_address_max,
-            overrides: limits.connections_per_address_overrides.clone(),
-            rate_max: limits.connection_rate_max,
-        }
-    }
-
-    /// How many connections `address` may have. No stranger may have all there are.
-    fn most_from(&self, address: IpAddr) -> usize {
-        let kept = self.connections_max / KEPT_FROM_ONE;
-        match self.overrides.get(&address) {
-            Some(most) => *most,
-            None if address.is_loopback() => usize::MAX,
-            None => self.per_address_max.min(self.connections_max - kept),
-        }
-    }
-}
-
-/// Of all connections, one in so many is kept from an address that others need some beside.
-const KEPT_FROM_ONE: usize = 8;
-
 /// Why a connection was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -177,6 +139,7 @@ pub(crate) enum Refusal {
 
 impl Doorkeeper {
     pub(crate) fn new(rules: DoorRules) -> Arc<Self> {
+        rules.warn();
         let inside = Inside {
             rules,
             count: 0,
@@ -193,8 +156,13 @@ impl Doorkeeper {
 
     /// Lets in by other rules from now on.
     pub(crate) fn set_rules(&self, rules: DoorRules) {
-        self.inside.lock().rules = rules;
-        self.left.notify_waiters();
+        let mut inside = self.inside.lock();
+        if inside.rules != rules {
+            rules.warn();
+            inside.rules = rules;
+            drop(inside);
+            self.left.notify_waiters();
+        }
     }
 
     /// How many connections are inside.
@@ -336,6 +304,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn door(total: usize, per_address: usize) -> Arc<Doorkeeper> {
@@ -344,6 +314,7 @@ mod tests {
 
     fn rules(total: usize, per_address: usize) -> DoorRules {
         DoorRules {
+            connections_asked: total,
             connections_max: total,
             per_address_max: per_address,
             overrides: BTreeMap::new(),

@@ -9,24 +9,25 @@ use super::names::{advertised, names};
 use super::{AdvertiseSpec, Advertised, Endpoint, ListenHost, Listener, ListenerSpec};
 use crate::start::StartError;
 
-/// Connections the machine holds until the broker accepts them.
-const BACKLOG: i32 = 1024;
 /// How many free ports are tried until one is free on both loopback addresses.
 const FREE_PORT_TRIES: u32 = 32;
 
 /// Binds every listener of `specs` and gives each what it is advertised as. That they go together
-/// is known (`listener_problems`).
+/// is known (`listener_problems`). The machine holds up to `backlog` connections of each until the
+/// broker accepts them.
 ///
 /// # Errors
 /// The first listener that cannot be bound, with what to do about it; the others are let go.
 pub(crate) fn bind(
     specs: &[ListenerSpec],
     advertise: &[AdvertiseSpec],
+    backlog: u32,
 ) -> Result<Vec<(Listener, Vec<TcpListener>)>, StartError> {
     let names = names(specs);
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     let mut listeners: Vec<(Listener, Vec<TcpListener>)> = Vec::new();
     for (spec, name) in specs.iter().zip(&names) {
-        let sockets = bind_one(spec)?;
+        let sockets = bind_one(spec, backlog)?;
         let addresses = sockets
             .iter()
             .map(TcpListener::local_addr)
@@ -68,23 +69,25 @@ fn default_advertised(addresses: &[SocketAddr]) -> Advertised {
     Advertised::Fixed(Endpoint { host, port })
 }
 
-fn bind_one(spec: &ListenerSpec) -> Result<Vec<TcpListener>, StartError> {
+fn bind_one(spec: &ListenerSpec, backlog: i32) -> Result<Vec<TcpListener>, StartError> {
     let port = spec.port;
     match &spec.host {
-        ListenHost::Loopback => bind_loopback(spec),
+        ListenHost::Loopback => bind_loopback(spec, backlog),
         ListenHost::Any => {
             let six = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
             let four = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-            let socket = match listen(six) {
+            let socket = match listen(six, backlog) {
                 // A machine without IPv6.
                 Err(e) if !is_in_use(&e) => {
-                    listen(four).map_err(|e| listen_error(spec, Some(four), e))
+                    listen(four, backlog).map_err(|e| listen_error(spec, Some(four), e))
                 }
                 other => other.map_err(|e| listen_error(spec, Some(six), e)),
             }?;
             Ok(vec![socket])
         }
-        ListenHost::Address(address) => bind_address(spec, SocketAddr::from((*address, port))),
+        ListenHost::Address(address) => {
+            bind_address(spec, SocketAddr::from((*address, port)), backlog)
+        }
         ListenHost::Name(name) => {
             let resolved = (name.as_str(), port)
                 .to_socket_addrs()
@@ -97,29 +100,33 @@ fn bind_one(spec: &ListenerSpec) -> Result<Vec<TcpListener>, StartError> {
                     host: name.clone(),
                     source,
                 })?;
-            bind_address(spec, resolved)
+            bind_address(spec, resolved, backlog)
         }
     }
 }
 
-fn bind_address(spec: &ListenerSpec, address: SocketAddr) -> Result<Vec<TcpListener>, StartError> {
-    let socket = listen(address).map_err(|e| listen_error(spec, Some(address), e))?;
+fn bind_address(
+    spec: &ListenerSpec,
+    address: SocketAddr,
+    backlog: i32,
+) -> Result<Vec<TcpListener>, StartError> {
+    let socket = listen(address, backlog).map_err(|e| listen_error(spec, Some(address), e))?;
     Ok(vec![socket])
 }
 
 /// 127.0.0.1 and, where the machine has it, `[::1]`, on the same port.
-fn bind_loopback(spec: &ListenerSpec) -> Result<Vec<TcpListener>, StartError> {
+fn bind_loopback(spec: &ListenerSpec, backlog: i32) -> Result<Vec<TcpListener>, StartError> {
     let mut tries = 0;
     loop {
         tries += 1;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, spec.port));
-        let four = listen(address).map_err(|e| listen_error(spec, Some(address), e))?;
+        let four = listen(address, backlog).map_err(|e| listen_error(spec, Some(address), e))?;
         let port = four
             .local_addr()
             .map_err(|e| listen_error(spec, Some(address), e))?
             .port();
         let address = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-        match listen(address) {
+        match listen(address, backlog) {
             Ok(six) => return Ok(vec![four, six]),
             // The port was free on one of the two addresses only: take another.
             Err(e) if is_in_use(&e) && spec.port == 0 && tries < FREE_PORT_TRIES => {}
@@ -130,7 +137,7 @@ fn bind_loopback(spec: &ListenerSpec) -> Result<Vec<TcpListener>, StartError> {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -144,7 +151,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     Ok(socket.into())
 }
 

@@ -50,7 +50,7 @@ fn wrong_specs_say_why() {
 
 #[test]
 fn loopbacks_are_advertised_as_localhost() {
-    let bound = bind(&[ListenerSpec::loopback(0)], &[]).unwrap();
+    let bound = bind(&[ListenerSpec::loopback(0)], &[], 16).unwrap();
     let (listener, sockets) = &bound[0];
     let port = listener.addresses[0].port();
     assert_ne!(port, 0);
@@ -70,7 +70,7 @@ fn loopbacks_are_advertised_as_localhost() {
 
 #[test]
 fn one_address_is_advertised_as_it_is() {
-    let bound = bind(&[spec("127.0.0.1:0")], &[]).unwrap();
+    let bound = bind(&[spec("127.0.0.1:0")], &[], 16).unwrap();
     assert_eq!(
         bound[0].0.endpoint_for(&Session::in_process()).host,
         "127.0.0.1"
@@ -79,7 +79,7 @@ fn one_address_is_advertised_as_it_is() {
 
 #[test]
 fn every_address_is_advertised_as_the_one_reached() {
-    let bound = bind(&[spec(":0")], &[]).unwrap();
+    let bound = bind(&[spec(":0")], &[], 16).unwrap();
     let listener = &bound[0].0;
     let reached = "[::ffff:192.0.2.7]:1".parse().unwrap();
     let peer = (Ipv4Addr::new(192, 0, 2, 9), 5).into();
@@ -91,13 +91,13 @@ fn every_address_is_advertised_as_the_one_reached() {
 
 #[test]
 fn every_ipv4_address_is_no_ipv6_address() {
-    let bound = bind(&[spec("0.0.0.0:0")], &[]).unwrap();
+    let bound = bind(&[spec("0.0.0.0:0")], &[], 16).unwrap();
     let (listener, sockets) = &bound[0];
     assert!(sockets.iter().all(|s| s.local_addr().unwrap().is_ipv4()));
     assert!(listener.advertises_reached());
-    let both = bind(&[spec("*:0")], &[]).unwrap();
+    let both = bind(&[spec("*:0")], &[], 16).unwrap();
     assert!(both[0].0.advertises_reached());
-    let one = bind(&[spec("127.0.0.1:0")], &[]).unwrap();
+    let one = bind(&[spec("127.0.0.1:0")], &[], 16).unwrap();
     assert!(!one[0].0.advertises_reached());
 }
 
@@ -105,7 +105,7 @@ fn every_ipv4_address_is_no_ipv6_address() {
 fn an_advertised_address_wins() {
     let specs = [spec("A://127.0.0.1:0"), spec("B://127.0.0.1:0")];
     let advertise = ["B://example.org:0".parse().unwrap()];
-    let bound = bind(&specs, &advertise).unwrap();
+    let bound = bind(&specs, &advertise, 16).unwrap();
     let endpoint = bound[1].0.endpoint_for(&Session::in_process());
     assert_eq!(endpoint.host, "example.org");
     assert_eq!(endpoint.port, bound[1].0.addresses[0].port());
@@ -113,9 +113,9 @@ fn an_advertised_address_wins() {
 
 #[test]
 fn a_port_in_use_is_named_with_the_way_out() {
-    let held = bind(&[spec("127.0.0.1:0")], &[]).unwrap();
+    let held = bind(&[spec("127.0.0.1:0")], &[], 16).unwrap();
     let port = held[0].0.addresses[0].port();
-    let error = bind(&[spec(&format!("127.0.0.1:{port}"))], &[]).unwrap_err();
+    let error = bind(&[spec(&format!("127.0.0.1:{port}"))], &[], 16).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with(&format!("127.0.0.1:{port} is in use (another Kafka?)")),
@@ -125,14 +125,14 @@ fn a_port_in_use_is_named_with_the_way_out() {
 
 #[test]
 fn each_listener_has_its_name() {
-    let bound = bind(&[spec("127.0.0.1:0"), spec("127.0.0.1:0")], &[]).unwrap();
+    let bound = bind(&[spec("127.0.0.1:0"), spec("127.0.0.1:0")], &[], 16).unwrap();
     assert_eq!(bound[0].0.name, "PLAINTEXT");
     assert_eq!(bound[1].0.name, "PLAINTEXT_2");
 }
 
 #[test]
 fn what_does_not_go_together_is_refused_before_anything_is_bound() {
-    let held = bind(&[spec("127.0.0.1:0")], &[]).unwrap();
+    let held = bind(&[spec("127.0.0.1:0")], &[], 16).unwrap();
     let taken = format!("A://{}", held[0].0.addresses[0]);
     let mut options = BrokerOptions::new(Storage::InMemory);
     options.listen = vec![spec(&taken), spec("A://127.0.0.1:0")];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ottla_log::vfs::Vfs;
 use ottla_log::{
-    AppendError, BatchOptions, Condition, FlushMode, LeaderAppend, LeaderEpoch, Limits, Log, LogId,
-    LogOptions, Offset, Origin, OwnedRecord, Record, Store, Timestamp, TopicId, TopicName,
+    AppendError, BatchOptions, Condition, LeaderAppend, LeaderEpoch, Limits, Log, LogConfig, LogId,
+    LogOptions, Offset, Origin, OwnedRecord, Record, Room, Store, Timestamp, TopicId, TopicName,
     ValidBatches, build_batch,
 };
 use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
@@ -26,6 +26,7 @@ const REPLAY_RECORDS: usize = 10_000;
 /// The open metadata log.
 #[derive(Debug)]
 pub(super) struct MetadataLog {
+    runtime: Arc<Runtime>,
     log: Log,
     signal: Arc<DurableSignal>,
     leader_epoch: LeaderEpoch,
@@ -39,22 +40,21 @@ pub(super) struct MetadataLog {
 }
 
 impl MetadataLog {
-    /// Opens the log in `store` and replays it onto its newest snapshot. Its records are flushed
-    /// as `flush` says, or as those of other logs.
+    /// Opens the log in `store`, kept as `config` says, and replays it onto its newest snapshot.
     pub(super) fn open(
         store: &Store,
         vfs: &Arc<dyn Vfs>,
+        runtime: &Arc<Runtime>,
         bytes_between: u64,
-        flush: Option<FlushMode>,
+        config: LogConfig,
     ) -> Result<(Self, Image), MetadataError> {
         let topic = TopicName::new(METADATA_TOPIC).expect("the name keeps the rule");
         let id = LogId::new(topic, 0);
         let dir = store.log_dir().join(id.dir_name());
-        let mut options = LogOptions {
+        let options = LogOptions {
             topic_id: Some(METADATA_TOPIC_ID),
-            ..LogOptions::default()
+            config,
         };
-        options.config.flush = flush;
         let log = store.log(id, options);
         let log = log.map_err(|e| MetadataError::Open(Arc::new(e)))?;
         let snapshots = Snapshots::new(Arc::clone(vfs), dir);
@@ -75,6 +75,7 @@ impl MetadataLog {
         let leader_epoch = LeaderEpoch::new(log.latest_epoch().map_or(0, LeaderEpoch::get) + 1);
         let signal = DurableSignal::of(&log);
         let opened = Self {
+            runtime: Arc::clone(runtime),
             log,
             signal,
             leader_epoch,
@@ -123,7 +124,7 @@ impl MetadataLog {
 /// On one node, committed is durable in the log.
 impl MetadataQuorum for MetadataLog {
     async fn propose(&mut self, proposal: Proposal<'_>) -> Result<Offset, ProposeError> {
-        let end = self.append(proposal)?;
+        let end = self.append(proposal).await?;
         let committed = self.signal.reaches(&self.log, end).await;
         committed.map_err(ProposeError::Failed)?;
         Ok(end)
@@ -132,7 +133,7 @@ impl MetadataQuorum for MetadataLog {
 
 impl MetadataLog {
     /// Appends a proposal as one batch and returns the end behind it.
-    fn append(&mut self, proposal: Proposal<'_>) -> Result<Offset, ProposeError> {
+    async fn append(&mut self, proposal: Proposal<'_>) -> Result<Offset, ProposeError> {
         let Proposal { base, records, now } = proposal;
         let mut encoded = Vec::with_capacity(records.len());
         let mut bytes = 0;
@@ -152,7 +153,8 @@ impl MetadataLog {
         let mut context = LeaderAppend::new(now, self.leader_epoch);
         context.condition = Condition::NextOffset(base);
         context.origin = Origin::Coordinator;
-        match self.log.append_as_leader(batches, &context) {
+        let room = self.room(batches.bytes().len()).await;
+        match room.and_then(|room| self.log.append_in(room, batches, &context)) {
             Ok(appended) => {
                 self.bytes_since += bytes;
                 Ok(appended.end)
@@ -168,6 +170,19 @@ impl MetadataLog {
             Err(AppendError::Storage(cause)) => Err(ProposeError::Failed(Arc::new(cause))),
             Err(error) => Err(ProposeError::Batch(error.to_string())),
         }
+    }
+}
+
+impl MetadataLog {
+    /// Room for `bytes` in the dirty budget, which is waited for on the pool.
+    async fn room(&self, bytes: usize) -> Result<Room, AppendError> {
+        if let Some(room) = self.log.try_room(bytes)? {
+            return Ok(room);
+        }
+        let log = self.log.clone();
+        let waiting = self.runtime.spawn_blocking(move || log.room(bytes));
+        let gone = |_| Err(AppendError::Closed(self.log.id().clone()));
+        waiting.await.unwrap_or_else(gone)
     }
 }
 

@@ -5,8 +5,10 @@ use std::task::{Context, Poll, Waker};
 
 use ottla_log::vfs::{CrashPlan, MemVfs, Vfs};
 use ottla_log::{
-    AppendOptions, FlushMode, Offset, OsEntropy, Store, StoreOptions, SystemClock, Timestamp, World,
+    AppendOptions, FlushMode, LogConfig, Offset, OsEntropy, Store, StoreOptions, SystemClock,
+    Timestamp, World,
 };
+use ottla_partition::metadata::config::BrokerConfig;
 use ottla_partition::metadata::controller::{CreateTopics, NewTopic};
 use ottla_partition::metadata::quorum::{MetadataQuorum, Proposal, ProposeError};
 use ottla_partition::metadata::{MetadataRecord, RemoveTopicRecord};
@@ -15,6 +17,7 @@ use super::log::MetadataLog;
 
 use crate::options::{BrokerOptions, Storage};
 use crate::running::RunningBroker;
+use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::start::start_blocking;
 
@@ -134,7 +137,9 @@ fn store(vfs: &Arc<MemVfs>) -> Store {
 fn opened(vfs: &Arc<MemVfs>) -> (Store, MetadataLog, Offset) {
     let store = store(vfs);
     let vfs: Arc<dyn Vfs> = Arc::<MemVfs>::clone(vfs);
-    let (log, image) = MetadataLog::open(&store, &vfs, u64::MAX, None).unwrap();
+    let runtime = Runtime::shared().unwrap();
+    let opened = MetadataLog::open(&store, &vfs, &runtime, u64::MAX, LogConfig::default());
+    let (log, image) = opened.unwrap();
     (store, log, image.end())
 }
 
@@ -243,4 +248,24 @@ fn a_batch_is_committed_whole_and_in_its_place_only() {
         "what was committed survives, the rest is not there"
     );
     assert_eq!(propose(&store, &mut log, 2).unwrap(), Offset::new(4));
+}
+
+#[test]
+fn its_segments_are_as_the_settings_say() {
+    let config = |pairs: &[(&str, &str)]| {
+        let owned = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        super::log_config(&BrokerConfig::new(owned).unwrap().0)
+    };
+    // Kafka's defaults are the log's.
+    let (plain, own) = (config(&[]), LogConfig::default());
+    assert_eq!(plain.segment_bytes, own.segment_bytes);
+    assert_eq!(plain.segment_ms, own.segment_ms);
+    let set = config(&[
+        ("metadata.log.segment.bytes", "8388608"),
+        ("metadata.log.segment.ms", "60000"),
+    ]);
+    assert_eq!(set.segment_bytes, 8 << 20);
+    assert_eq!(set.segment_ms, std::time::Duration::from_secs(60));
 }

@@ -82,3 +82,30 @@ fn limits_are_changed_only_by_what_was_given() {
     assert_eq!(settings.limits.connections_max, 7);
     assert_eq!(settings.limits.idle_timeout, Duration::from_millis(1500));
 }
+
+#[test]
+fn bounds_of_connections_are_taken_without_a_warning() {
+    let pairs = [
+        "max.connection.creation.rate=9",
+        "max.connections.per.ip.overrides=192.0.2.1:3",
+        "socket.listen.backlog.size=5",
+        "connections.max.idle.ms=-1",
+        "metadata.log.segment.bytes=8388608",
+        "producer.id.expiration.ms=60000",
+    ];
+    let settings = gather("", &pairs).unwrap();
+    assert_eq!(settings.warnings, [] as [&str; 0]);
+    let limits = settings.limits;
+    assert_eq!((limits.connection_rate_max, limits.listen_backlog), (9, 5));
+    let address = "192.0.2.1".parse().unwrap();
+    assert_eq!(
+        limits.connections_per_address_overrides,
+        [(address, 3)].into()
+    );
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    assert!(limits.idle_timeout > 100 * year, "-1 is for ever");
+
+    let pair = "max.connections.per.ip.overrides=example:3";
+    let problems = gather("", &[pair]).unwrap_err().problems;
+    assert!(problems[0].contains("ADDRESS:COUNT"), "{problems:?}");
+}

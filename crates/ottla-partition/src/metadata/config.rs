@@ -20,6 +20,7 @@ pub(in crate::metadata) use broker::dynamic_refusal;
 pub use broker::{
     BrokerConfig, ConfigProblem, ConfigWarning, broker_def, broker_defs, known_broker_keys,
 };
+pub use check::address_counts;
 pub(in crate::metadata) use client_metrics::{INTERVAL_MS, check_patterns, client_metrics_def};
 pub use def::{Check, ConfigDef, ConfigKind, Mark, Update};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym};

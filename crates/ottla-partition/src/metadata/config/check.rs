@@ -1,7 +1,15 @@
 //! Whether a value of the right type is allowed for its key.
 
+// Addresses as values: sockets are elsewhere.
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+
 use super::def::{Check, ConfigDef};
 use super::value::{ConfigValue, InvalidConfig};
+
+/// What is wrong with what is no list of `address:count`.
+const ADDRESS_COUNTS: &str =
+    "Value must be a list of ADDRESS:COUNT, and of names only localhost is known";
 
 /// Checks `value` against the rule of `def`. The texts of refusals are Kafka's.
 pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidConfig> {
@@ -63,6 +71,9 @@ pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidC
                 def.name
             ))
         }
+        (Check::AddressCounts, ConfigValue::Text(text)) if address_counts(text).is_none() => {
+            refuse(ADDRESS_COUNTS.to_owned())
+        }
         (Check::OffsetReset, ConfigValue::Text(text)) if !is_offset_reset(text) => refuse(format!(
             "Invalid value `{text}` for configuration {}. The value must be either 'earliest', \
              'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
@@ -70,6 +81,29 @@ pub(super) fn check(def: &ConfigDef, value: &ConfigValue) -> Result<(), InvalidC
         )),
         _ => Ok(()),
     }
+}
+
+/// The counts that a list of `address:count` gives, the last one where an address comes twice.
+/// `localhost` is both loopback addresses; no other name is looked up, and none is passed over.
+#[must_use]
+pub fn address_counts(text: &str) -> Option<BTreeMap<IpAddr, usize>> {
+    let mut counts = BTreeMap::new();
+    for entry in text.split(',').map(str::trim).filter(|e| !e.is_empty()) {
+        let (host, count) = entry.rsplit_once(':')?;
+        // As large as Kafka's numbers.
+        let count: i32 = count.trim().parse().ok()?;
+        let count = usize::try_from(count).ok()?;
+        let host = host.trim();
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        if host == "localhost" {
+            counts.insert(IpAddr::V4(Ipv4Addr::LOCALHOST), count);
+            counts.insert(IpAddr::V6(Ipv6Addr::LOCALHOST), count);
+        } else {
+            let address: IpAddr = bare.unwrap_or(host).parse().ok()?;
+            counts.insert(address.to_canonical(), count);
+        }
+    }
+    Some(counts)
 }
 
 /// Whether `text` says where to begin to read.
@@ -135,4 +169,40 @@ fn are_throttled(items: &[String]) -> bool {
                 .is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
     };
     items.iter().all(is_replica) || items.concat() == "*"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_addresses() {
+        let counts = |text| address_counts(text).map(|c| c.into_iter().collect::<Vec<_>>());
+        let at = |address: &str, count: usize| (address.parse::<IpAddr>().unwrap(), count);
+        assert_eq!(counts(""), Some(vec![]));
+        assert_eq!(
+            counts("192.0.2.1:5, [2001:db8::1]:0,2001:db8::2:7"),
+            Some(vec![
+                at("192.0.2.1", 5),
+                at("2001:db8::1", 0),
+                at("2001:db8::2", 7)
+            ])
+        );
+        assert_eq!(
+            counts("localhost:3"),
+            Some(vec![at("127.0.0.1", 3), at("::1", 3)])
+        );
+        // One address, however it is written; what comes last counts.
+        let twice = counts("192.0.2.1:5,::ffff:192.0.2.1:6");
+        assert_eq!(twice, Some(vec![at("192.0.2.1", 6)]));
+        for wrong in [
+            "192.0.2.1",
+            "192.0.2.1:-1",
+            "192.0.2.1:x",
+            "example:1",
+            ":1",
+        ] {
+            assert_eq!(counts(wrong), None, "{wrong}");
+        }
+    }
 }

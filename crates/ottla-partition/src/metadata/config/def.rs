@@ -104,6 +104,8 @@ pub enum Check {
     DistinctNonEmpty,
     /// A text of at least one character.
     NonEmpty,
+    /// A list of `address:count`.
+    AddressCounts,
     /// `*`, or a list of `partition:broker`.
     ThrottledReplicas,
     /// `earliest`, `latest`, or `by_duration:` and a duration as in ISO 8601.

@@ -8,7 +8,6 @@ pub(super) const NO_PLUGINS: &str = "there are no plug-in classes";
 pub(super) const NO_PREALLOCATION: &str = "files grow as they are written";
 pub(super) const NO_PURGATORY: &str = "a request that is done leaves nothing behind to sweep";
 pub(super) const NO_QUOTAS: &str = "there are no quotas yet";
-pub(super) const NO_RATES: &str = "the rate of new connections is not bounded yet";
 pub(super) const NO_SECURITY: &str = "there is no authentication yet";
 pub(super) const NO_SHARE_GROUPS: &str = "there are no share groups";
 pub(super) const NO_STREAMS_GROUPS: &str = "there are no streams groups";

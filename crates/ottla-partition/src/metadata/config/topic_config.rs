@@ -40,6 +40,8 @@ pub struct TopicConfig {
     pub min_compaction_lag_ms: i64,
     /// `min.insync.replicas`.
     pub min_insync_replicas: u32,
+    /// `producer.id.expiration.ms`, the broker's.
+    pub producer_id_expiration_ms: i64,
     /// `retention.bytes`; `None` for no bound.
     pub retention_bytes: Option<u64>,
     /// `retention.ms`; `None` for ever.
@@ -115,6 +117,7 @@ impl TopicConfig {
         config.retention_check_interval = millis(self.retention_check_interval_ms);
         config.file_delete_delay = millis(self.file_delete_delay_ms);
         config.flush = self.flush;
+        config.producer_id_expiration = millis(self.producer_id_expiration_ms);
         config
     }
 }
@@ -188,6 +191,7 @@ impl ConfigView<'_> {
                 .unwrap_or_default(),
             min_compaction_lag_ms: long("min.compaction.lag.ms"),
             min_insync_replicas: size("min.insync.replicas"),
+            producer_id_expiration_ms: of_broker("producer.id.expiration.ms"),
             retention_bytes: u64::try_from(long("retention.bytes")).ok(),
             retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
             cleaner_enable: self.broker("log.cleaner.enable").boolean().unwrap_or(true),
@@ -303,6 +307,10 @@ mod tests {
         }
         let often = config(&[], &[("log.retention.check.interval.ms", "50")]).log_config(0);
         assert_eq!(often.retention_check_interval, Duration::from_millis(50));
+        let day = plain.log_config(0).producer_id_expiration;
+        assert_eq!(day, Duration::from_secs(86_400));
+        let soon = config(&[], &[("producer.id.expiration.ms", "60000")]).log_config(0);
+        assert_eq!(soon.producer_id_expiration, Duration::from_secs(60));
         let zstd = Compression {
             codec: Codec::Zstd,
             level: Some(-5),

@@ -3,10 +3,10 @@
 use super::{INT_MAX, key};
 use crate::metadata::config::def::{Check, ConfigDef, ConfigKind, Mark, Update};
 use crate::metadata::config::reason::{
-    NO_PURGATORY, NO_RATES, NO_SECURITY, ONE_NODE, OS_BUFFERS, OWN_BUDGET, OWN_THREADS,
+    NO_PURGATORY, NO_SECURITY, ONE_NODE, OS_BUFFERS, OWN_BUDGET, OWN_THREADS,
 };
 
-use Check::{Any, AtLeast, DistinctNonEmpty};
+use Check::{AddressCounts, Any, AtLeast, DistinctNonEmpty};
 use ConfigKind::{Int, List, Long, String as Str};
 use Mark::{Effective, Reported};
 use Update::{ClusterWide, PerBroker, ReadOnly};
@@ -41,15 +41,16 @@ pub(super) const NETWORK: &[ConfigDef] = &[
         DistinctNonEmpty, PerBroker, Effective,
         "The addresses to listen on, as NAME://HOST:PORT. Port 0 takes a free one."),
     key("max.connection.creation.rate", Int, Some(INT_MAX),
-        AtLeast(0), ClusterWide, Reported(NO_RATES),
-        "How many connections are accepted in a second."),
+        AtLeast(0), ClusterWide, Effective,
+        "How many connections of one address other than a loopback address are served in a \
+         second; what comes sooner waits for its turn."),
     key("max.connections", Int, Some(INT_MAX), AtLeast(0), ClusterWide, Effective,
         "How many connections may be open at a time."),
     key("max.connections.per.ip", Int, Some(INT_MAX), AtLeast(0), ClusterWide, Effective,
-        "How many connections one address may have open at a time."),
-    key("max.connections.per.ip.overrides", Str, Some(""), Any, ClusterWide, Effective,
-        "Bounds for single addresses or hosts in place of max.connections.per.ip, as \
-         HOST:COUNT."),
+        "How many connections one address other than a loopback address may have open at a time."),
+    key("max.connections.per.ip.overrides", Str, Some(""), AddressCounts, ClusterWide, Effective,
+        "Bounds for single addresses, also loopback ones, in place of max.connections.per.ip, as \
+         ADDRESS:COUNT; of names only localhost is known."),
     key("max.incremental.fetch.session.cache.slots", Int, Some("1000"),
         AtLeast(0), ReadOnly, Effective,
         "How many fetch sessions are kept for consumers that ask for changes only."),
