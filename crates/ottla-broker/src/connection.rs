@@ -127,7 +127,7 @@ fn complain(core: &BrokerCore, session: &Session, fault: &Fault) {
     };
     if everyday {
         tracing::debug!(%peer, "ended a connection: {fault}");
-    } else if let Some(more) = core.complaints().pass() {
+    } else if let Some(more) = core.complaints().connections.pass() {
         tracing::warn!(%peer, more, "closed a connection: {fault}");
     }
 }

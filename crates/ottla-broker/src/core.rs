@@ -18,7 +18,7 @@ use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
-use crate::log_gate::LogGate;
+use crate::log_gate::Complaints;
 use crate::metadata::Metadata;
 use crate::partition::Partition;
 use crate::partitions::{OpenPartitionError, Partitions};
@@ -55,7 +55,7 @@ pub(crate) struct BrokerCore {
     pub(crate) groups: Arc<Groups>,
     pub(crate) log_limits: ottla_log::Limits,
     pub(crate) trace: Option<Arc<dyn RequestTrace>>,
-    pub(crate) complaints: LogGate,
+    pub(crate) complaints: Complaints,
 }
 
 impl BrokerCore {
@@ -99,8 +99,8 @@ impl BrokerCore {
         &self.metadata
     }
 
-    /// Keeps peers from filling the log with complaints about them.
-    pub(crate) fn complaints(&self) -> &LogGate {
+    /// Keeps what happens again and again from filling the log.
+    pub(crate) fn complaints(&self) -> &Complaints {
         &self.complaints
     }
 

@@ -150,7 +150,7 @@ impl Context {
             Ok(partition) => Ok(partition),
             Err(error) => {
                 let is_failure = matches!(error, OpenPartitionError::Log(_));
-                if is_failure && let Some(more) = self.core.complaints().pass() {
+                if is_failure && let Some(more) = self.core.complaints().logs.pass() {
                     tracing::warn!(%error, more, "a request needs a log that cannot be opened");
                 }
                 Err(codes::of_open(&error))

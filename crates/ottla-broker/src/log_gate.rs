@@ -9,6 +9,18 @@ use crate::runtime::Instant;
 /// The shortest time between two lines.
 const GAP: Duration = Duration::from_secs(1);
 
+/// A gate for each kind of line that peers or disks can cause as often as they like: what a peer
+/// sends must not keep the operator from hearing of a disk.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    /// Connections that were closed for what came on them.
+    pub(crate) connections: LogGate,
+    /// Records that the disk did not take.
+    pub(crate) appends: LogGate,
+    /// Logs that cannot be opened.
+    pub(crate) logs: LogGate,
+}
+
 /// Lets one line of its kind pass in each second.
 #[derive(Debug, Default)]
 pub(crate) struct LogGate {
@@ -27,5 +39,19 @@ impl LogGate {
         }
         *state = (Some(now), 0);
         Some(left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_one_kind_keeps_back_none_of_another() {
+        let complaints = Complaints::default();
+        assert_eq!(complaints.connections.pass(), Some(0));
+        assert_eq!(complaints.connections.pass(), None);
+        assert_eq!(complaints.appends.pass(), Some(0));
+        assert_eq!(complaints.logs.pass(), Some(0));
     }
 }

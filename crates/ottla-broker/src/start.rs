@@ -23,7 +23,7 @@ use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::leaving;
 use crate::listener::{self, AcceptSocket, DoorRules, Doorkeeper, Listener, Pass};
-use crate::log_gate::LogGate;
+use crate::log_gate::Complaints;
 use crate::maintenance;
 use crate::metadata::{Metadata, MetadataError};
 use crate::options::{BrokerOptions, Storage};
@@ -276,7 +276,7 @@ fn core(
         entropy: options.entropy,
         metadata,
         trace: options.trace,
-        complaints: LogGate::default(),
+        complaints: Complaints::default(),
     })
 }
 

@@ -191,7 +191,7 @@ async fn append(
         }
         Err(refusal) => {
             if let Some(error) = codes::disk_failure(&refusal)
-                && let Some(more) = context.core.complaints().pass()
+                && let Some(more) = context.core.complaints().appends.pass()
             {
                 let partition = partition.id();
                 tracing::error!(%partition, %error, more, "records were refused");

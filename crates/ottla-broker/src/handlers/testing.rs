@@ -23,7 +23,7 @@ use crate::handlers::fetch::FetchSessions;
 use crate::handlers::producer_ids::ProducerIds;
 use crate::limits::Limits;
 use crate::listener::{DoorRules, Doorkeeper, ListenerSpec, bind};
-use crate::log_gate::LogGate;
+use crate::log_gate::Complaints;
 use crate::metadata::Metadata;
 use crate::partitions::Partitions;
 use crate::runtime::Runtime;
@@ -133,7 +133,7 @@ pub(super) fn context(version: i16, authorizer: Arc<dyn Authorizer>) -> Context 
         entropy,
         metadata,
         trace: None,
-        complaints: LogGate::default(),
+        complaints: Complaints::default(),
         runtime,
     };
     Context {
