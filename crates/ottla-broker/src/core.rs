@@ -8,7 +8,6 @@ use ottla_log::{AppendError, Entropy, Room};
 use ottla_partition::BrokerId;
 use ottla_partition::metadata::config::{BrokerConfig, ConfigView};
 use ottla_partition::metadata::{Broker, Image, Topic};
-use ottla_protocol::{Request, RequestHeader};
 use tokio::sync::Semaphore;
 
 use crate::authorizer::Authorizer;
@@ -22,7 +21,7 @@ use crate::log_gate::Complaints;
 use crate::metadata::Metadata;
 use crate::partition::Partition;
 use crate::partitions::{OpenPartitionError, Partitions};
-use crate::runtime::Runtime;
+use crate::runtime::{Instant, Runtime};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::timer::Timer;
@@ -199,16 +198,10 @@ impl BrokerCore {
         &self.log_limits
     }
 
-    /// Begins to trace a request, if requests are traced.
-    pub(crate) fn trace(
-        &self,
-        header: &RequestHeader,
-        client_id: Option<&Arc<str>>,
-        request: &Request,
-    ) -> Option<Trace> {
+    /// Begins to trace the request in `frame`, if requests are traced.
+    pub(crate) fn trace(&self, frame: &[u8], received: Instant) -> Option<Trace> {
         let to = self.trace.as_ref()?;
-        let image = self.metadata.image();
-        Some(Trace::new(to, header, client_id, request, &image))
+        Some(Trace::new(to, frame, received))
     }
 }
 

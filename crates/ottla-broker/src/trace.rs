@@ -9,15 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_partition::metadata::Image;
-use ottla_protocol::{ErrorCode, Request, RequestHeader, Response};
+use ottla_protocol::{ApiKey, ErrorCode, Request, Response};
 
 use crate::runtime::Instant;
 
-/// Is told of each request once its answer is made.
+/// Is told of each request once: when its answer is made, when it took effect where it wants no
+/// answer, or when it was refused with its connection.
 pub trait RequestTrace: fmt::Debug + Send + Sync {
-    /// A request was answered.
+    /// A request came to its end.
     fn answered(&self, line: &RequestLine);
 }
+
+/// The result of a request that got no answer though it wanted one: the connection was closed
+/// instead.
+const CLOSED: &str = "CLOSED";
+/// The name of an API that nobody knows.
+const UNKNOWN_API: &str = "UNKNOWN";
 
 /// One request and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +32,7 @@ pub trait RequestTrace: fmt::Debug + Send + Sync {
 pub struct RequestLine {
     /// What the client calls itself: any text of its choosing.
     pub client_id: Option<Arc<str>>,
-    /// The API's name.
+    /// The API's name; `UNKNOWN` where Kafka has none with the key that was sent.
     pub api: &'static str,
     /// The version.
     pub version: i16,
@@ -33,9 +40,11 @@ pub struct RequestLine {
     pub topic: Option<String>,
     /// How many topics it names.
     pub topics: usize,
-    /// The name of the first error in the answer, or `NONE`.
+    /// The name of the first error in the answer, or `NONE`; `CLOSED` where the connection was
+    /// closed instead of an answer.
     pub result: &'static str,
-    /// From the last byte of the request to the answer.
+    /// From when the last byte of the request was read to when its answer was made, or whatever
+    /// else became of it.
     pub took: Duration,
 }
 
@@ -56,7 +65,8 @@ impl fmt::Display for RequestLine {
 /// How much of a client id a line shows.
 const CLIENT_ID_MAX: usize = 100;
 
-/// A request that is being traced.
+/// A request that is being traced. One that is dropped was closed: no way out of a request leaves
+/// it without its line.
 #[derive(Debug)]
 pub(crate) struct Trace {
     to: Arc<dyn RequestTrace>,
@@ -65,28 +75,36 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Notes what is asked.
-    pub(crate) fn new(
-        to: &Arc<dyn RequestTrace>,
-        header: &RequestHeader,
-        client_id: Option<&Arc<str>>,
-        request: &Request,
-        image: &Image,
-    ) -> Self {
-        let (topic, topics) = summary::topics(request, image);
+    /// Begins with what came first of a request that was read at `received`: it may be no request
+    /// at all.
+    pub(crate) fn new(to: &Arc<dyn RequestTrace>, frame: &[u8], received: Instant) -> Self {
+        let number = |at: usize| match frame.get(at..at + 2) {
+            Some(&[high, low]) => i16::from_be_bytes([high, low]),
+            _ => -1,
+        };
         Self {
             to: Arc::clone(to),
             line: RequestLine {
-                client_id: client_id.cloned(),
-                api: header.api_key.name(),
-                version: header.api_version,
-                topic,
-                topics,
-                result: ErrorCode::None.name(),
+                client_id: None,
+                api: ApiKey::from_key(number(0)).map_or(UNKNOWN_API, ApiKey::name),
+                version: number(2),
+                topic: None,
+                topics: 0,
+                result: CLOSED,
                 took: Duration::ZERO,
             },
-            started: Instant::now(),
+            started: received,
         }
+    }
+
+    /// Notes who asks.
+    pub(crate) fn of(&mut self, client_id: Option<&Arc<str>>) {
+        self.line.client_id = client_id.cloned();
+    }
+
+    /// Notes what is asked.
+    pub(crate) fn asks(&mut self, request: &Request, image: &Image) {
+        (self.line.topic, self.line.topics) = summary::topics(request, image);
     }
 
     /// Tells what was answered.
@@ -94,9 +112,14 @@ impl Trace {
         self.done(summary::result(response));
     }
 
-    /// Tells how a request without an answer ended.
+    /// Tells how a request without such an answer ended.
     pub(crate) fn done(mut self, result: ErrorCode) {
         self.line.result = result.name();
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
         self.line.took = self.started.elapsed();
         self.to.answered(&self.line);
     }

@@ -12,7 +12,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use ottla_log::vfs::FileRange;
 use ottla_protocol::{
-    EncodeError, Encoded, RequestHeader, Response, Segment, encode_response,
+    EncodeError, Encoded, ErrorCode, RequestHeader, Response, Segment, encode_response,
     encode_unsupported_version,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -147,7 +147,14 @@ impl Answer {
     }
 
     /// The answer to a version of ApiVersions that is not served.
-    pub(super) fn unsupported(header: RequestHeader, charge: Charge) -> Result<Self, EncodeError> {
+    pub(super) fn unsupported(
+        header: RequestHeader,
+        charge: Charge,
+        trace: Option<Trace>,
+    ) -> Result<Self, EncodeError> {
+        if let Some(trace) = trace {
+            trace.done(ErrorCode::UnsupportedVersion);
+        }
         let encoded = encode_unsupported_version(&header)?;
         let mut answer = Self::waiting(header, Box::pin(std::future::pending()), charge, None);
         answer.take_over(encoded, Vec::new());

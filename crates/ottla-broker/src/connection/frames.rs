@@ -30,6 +30,8 @@ pub(crate) struct Frame {
     pub(crate) bytes: Bytes,
     /// What it holds of the budget.
     pub(crate) charge: Charge,
+    /// When its last byte was read.
+    pub(crate) received: Instant,
 }
 
 /// Why a connection yields no further frame.
@@ -69,6 +71,10 @@ pub(crate) struct Frames {
     /// Bytes behind the last frame, from `at` on.
     ahead: Vec<u8>,
     at: usize,
+    /// The room in `ahead`, while it is kept for longer than a read takes.
+    behind: Charge,
+    /// When the last of them was read.
+    read_at: Instant,
     /// When the peer connected, until its first header was complete.
     opened: Option<Instant>,
 }
@@ -87,6 +93,8 @@ struct Incoming {
 impl Frames {
     pub(crate) fn new(read: ReadSide, limits: Arc<Limits>, account: Arc<Account>) -> Self {
         Self {
+            behind: account.charge(),
+            read_at: Instant::now(),
             read,
             limits,
             account,
@@ -115,18 +123,26 @@ impl Frames {
         let mut charge = self.account.charge();
         let here = self.unread().len().min(len);
         let mut clock = BodyClock::new();
+        let held = if here == len { len } else { room(here, len) };
+        if !charge.try_grow(held as u64) {
+            self.account_for_ahead();
+            clock.wait_for(&mut charge, held as u64).await;
+        }
         if here == len {
-            clock.wait_for(&mut charge, len as u64).await;
             self.opened = None;
             let bytes = self.take(len);
-            return Ok(Frame { bytes, charge });
+            self.account_for_ahead();
+            return Ok(Frame {
+                bytes,
+                charge,
+                received: self.read_at,
+            });
         }
-        let held = room(here, len);
-        clock.wait_for(&mut charge, held as u64).await;
         let mut body = Vec::new();
         body.reserve_exact(held);
         body.extend_from_slice(self.unread());
         (self.ahead, self.at) = (Vec::new(), 0);
+        self.account_for_ahead();
         self.rest_of(Incoming {
             body,
             held,
@@ -183,6 +199,7 @@ impl Frames {
         Ok(Frame {
             bytes: incoming.body.into(),
             charge: incoming.charge,
+            received: Instant::now(),
         })
     }
 
@@ -256,9 +273,9 @@ impl Frames {
     async fn read_ahead(&mut self) -> Result<(), FrameError> {
         self.ahead.drain(..self.at);
         self.at = 0;
-        if self.ahead.is_empty() {
-            self.ahead = Vec::new();
-        }
+        // What is there is less than a header: a peer that sends no more of it holds no more room.
+        self.ahead.shrink_to_fit();
+        self.account_for_ahead();
         let (started, wait) = match self.opened {
             Some(opened) => (opened, self.limits.first_header_timeout),
             None if self.ahead.is_empty() => (Instant::now(), self.limits.idle_timeout),
@@ -269,11 +286,22 @@ impl Frames {
         match runtime::timeout_at(started + wait, read).await {
             Some(Ok(0)) if begun => Err(FrameError::Cut),
             Some(Ok(0)) => Err(FrameError::Closed),
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => {
+                self.read_at = Instant::now();
+                Ok(())
+            }
             Some(Err(e)) => Err(e.into()),
             None if self.opened.is_some() => Err(self.no_header()),
             None if begun => Err(FrameError::SlowBody(self.limits.body_rate_min)),
             None => Err(FrameError::Idle(wait)),
+        }
+    }
+
+    /// Charges the room behind the last frame, or gives it back.
+    fn account_for_ahead(&mut self) {
+        let room = self.ahead.capacity() as u64;
+        if room != self.behind.bytes() {
+            self.behind.set(room);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::{Checked, DecodeError, RequestHeader};
+use ottla_protocol::{Checked, DecodeError, ErrorCode, RequestHeader};
 
 use super::frames::{Frame, FrameError, Frames};
 use super::window::Window;
@@ -66,19 +66,28 @@ impl<'a> Requests<'a> {
     }
 
     async fn request(&mut self, frame: Frame, frames: &Frames) -> Result<(), Fault> {
-        let Frame { bytes, mut charge } = frame;
+        let Frame {
+            bytes,
+            mut charge,
+            received,
+        } = frame;
+        // Dropped on any way out, it tells that the request was closed.
+        let mut trace = self.core.trace(&bytes, received);
         let (header, body) = self.header(bytes)?;
+        if let Some(trace) = &mut trace {
+            trace.of(self.client_id.as_ref());
+        }
         charge.room().await;
         let checked = match Checked::new(&header, body) {
             Err(DecodeError::UnsupportedVersion { .. }) => {
-                self.window.push(Answer::unsupported(header, charge)?);
+                self.window
+                    .push(Answer::unsupported(header, charge, trace)?);
                 return Ok(());
             }
             other => other.map_err(|e| Fault::decode(&header, e))?,
         };
         let answering = self.charge_for(&header, &checked, &mut charge).await?;
         let request = checked.decode().map_err(|e| Fault::decode(&header, e))?;
-        let trace = self.core.trace(&header, self.client_id.as_ref(), &request);
         let context = Context {
             core: Arc::clone(self.core),
             session: Arc::clone(self.session),
@@ -87,6 +96,9 @@ impl<'a> Requests<'a> {
             client_id: self.client_id.clone(),
             failed: Failed::default(),
         };
+        if let Some(trace) = &mut trace {
+            trace.asks(&request, &context.image);
+        }
         let telling = state_cost::of(&context, &request);
         charge.grow(telling).await;
         let mut handling = Box::pin(handlers::handle(context, request, &mut charge));
@@ -101,7 +113,12 @@ impl<'a> Requests<'a> {
         };
         drop(handling);
         let answer = match reply {
-            Reply::Nothing => return Ok(()),
+            Reply::Nothing => {
+                if let Some(trace) = trace {
+                    trace.done(ErrorCode::None);
+                }
+                return Ok(());
+            }
             Reply::Close(why) => return Err(Fault::Refused(why)),
             Reply::Now(outgoing) => Answer::new(header, outgoing, charge, trace)?,
             Reply::Later(later) => {

@@ -4,7 +4,7 @@ use ottla_log::{Offset, TopicName};
 use ottla_partition::metadata::{MetadataRecord, TopicRecord};
 use ottla_protocol::api::{APIS, Api};
 use ottla_protocol::shape::{Kind, Shape};
-use ottla_protocol::{ApiKey, Checked};
+use ottla_protocol::{Checked, RequestHeader};
 
 use super::*;
 
@@ -167,7 +167,11 @@ fn line(header: &RequestHeader, request: &Request, image: &Image) -> RequestLine
     let lines = Arc::new(Lines::default());
     let to: Arc<dyn RequestTrace> = Arc::clone(&lines) as _;
     let client: Arc<str> = Arc::from("client");
-    Trace::new(&to, header, Some(&client), request, image).done(ErrorCode::None);
+    let head = [header.api_key.key(), header.api_version].map(i16::to_be_bytes);
+    let mut trace = Trace::new(&to, &head.concat(), Instant::now());
+    trace.of(Some(&client));
+    trace.asks(request, image);
+    trace.done(ErrorCode::None);
     let mut lines = lines.0.lock();
     lines.pop().expect("it was told")
 }

@@ -87,6 +87,32 @@ impl Client {
         self.stream.write_all(&frame).is_ok()
     }
 
+    /// A request as it goes over the wire.
+    pub(crate) fn frame<R: Request>(&mut self, request: &R, version: i16) -> Vec<u8> {
+        self.sent += 1;
+        let frame = encode_request(request, version, self.sent, "wire").unwrap();
+        frame.to_vec()
+    }
+
+    /// Sends any bytes.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends nothing more.
+    pub(crate) fn finish(&self) {
+        // The broker may have closed the connection already.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Bytes of an answer; `None` where the connection is closed.
+    pub(crate) fn try_receive_bytes(&mut self) -> Option<usize> {
+        let received = self.stream.read(&mut [0; 1024]);
+        let hangs = |e: &std::io::Error| e.kind() == std::io::ErrorKind::WouldBlock;
+        assert!(!received.as_ref().is_err_and(hangs), "the broker hangs");
+        received.ok().filter(|n| *n > 0)
+    }
+
     /// The next response, whatever it answers; `None` where the connection is closed.
     pub(crate) fn try_receive<R: Request>(&mut self, version: i16) -> Option<R::Response> {
         let mut length = [0; 4];

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod client;
+mod traced;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -247,3 +247,35 @@ fn reading_pauses_while_the_budget_is_spent() {
         assert_eq!(next.await.unwrap().charge.bytes(), 10);
     });
 }
+
+#[test]
+fn a_peer_that_sends_less_than_a_header_holds_no_more_room() {
+    run(async {
+        let (mut frames, mut theirs, budget) = frames(Limits::default());
+        for byte in [0, 0, 0] {
+            theirs.write_all(&[byte]).await.unwrap();
+            frames.read_ahead().await.unwrap();
+        }
+        let mut next = Box::pin(frames.next());
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx).is_pending()));
+        assert!(polled.await);
+        drop(next);
+        assert!(frames.behind.bytes() <= 64, "{}", frames.behind.bytes());
+        assert_eq!(budget.used(), frames.behind.bytes());
+    });
+}
+
+#[test]
+fn what_lies_behind_a_frame_is_charged_until_it_is_taken() {
+    run(async {
+        let (mut frames, mut theirs, budget) = frames(Limits::default());
+        let bytes = [frame(&body(100)), frame(&body(9000))].concat();
+        theirs.write_all(&bytes).await.unwrap();
+        let first = frames.next().await.unwrap();
+        let behind = budget.used() - first.charge.bytes();
+        assert!(behind >= 9000 && behind == frames.ahead.capacity() as u64);
+        let second = frames.next().await.unwrap();
+        assert_eq!(budget.used(), first.charge.bytes() + second.charge.bytes());
+    });
+}
