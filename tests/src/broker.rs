@@ -160,8 +160,12 @@ impl Broker {
             .child
             .wait()
             .map_err(Error::io("wait for the broker"))?;
-        // The JVM reports the signal (143) even after a shutdown in order.
-        if !status.success() && status.code() != Some(143) {
+        // The JVM reports the signal even after a shutdown in order; Ottla only where it was not.
+        let in_order = match self.kind() {
+            Kind::Kafka => status.success() || status.code() == Some(143),
+            Kind::Ottla => status.success(),
+        };
+        if !in_order {
             return Err(self.explain(format!("the broker ended with {status} on SIGTERM")));
         }
         Ok(())

@@ -141,9 +141,18 @@ impl Stranger {
                 "a TLS handshake on a plaintext listener: set security.protocol=PLAINTEXT \
                  (or SASL_PLAINTEXT) in the client"
             }
-            Self::Http => "an HTTP request: this port speaks the Kafka protocol, not HTTP",
-            Self::Http2 => "an HTTP/2 connection: this port speaks the Kafka protocol, not gRPC",
-            Self::Ssh => "an SSH client: this port speaks the Kafka protocol",
+            Self::Http => {
+                "an HTTP request: this port speaks the Kafka protocol, not HTTP; use a Kafka \
+                 client, and check health by a TCP connection"
+            }
+            Self::Http2 => {
+                "an HTTP/2 connection: this port speaks the Kafka protocol, not gRPC; use a Kafka \
+                 client"
+            }
+            Self::Ssh => {
+                "an SSH client: this port speaks the Kafka protocol; use a Kafka client, or the \
+                 port of the SSH server"
+            }
         }
     }
 }

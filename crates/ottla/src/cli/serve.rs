@@ -1,13 +1,12 @@
 //! `ottla serve`: a broker until it is told to stop.
 
+mod ending;
 mod ready;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use ottla_broker::{
     AdvertiseSpec, BrokerOptions, InvalidSettings, ListenerSpec, RequestLine, RequestTrace,
@@ -15,11 +14,10 @@ use ottla_broker::{
 };
 use ottla_log::FlushMode;
 use ottla_log::vfs::RealVfs;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{Flush, ServeArgs};
+use ending::{Ending, Reason};
 
 /// Kafka's port.
 const PORT_DEFAULT: u16 = 9092;
@@ -68,41 +66,32 @@ fn tell(what: &str) {
 
 fn serve(args: &ServeArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let options = options(args)?;
-    // Before the start, so that an early signal ends it in good order, too.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // Before the start, so that an early signal is heeded, too.
+    let ending = Ending::listen()?;
     // A low limit only means more opening and closing.
     let _ = RealVfs::raise_open_files_limit();
     let broker = start_blocking(options)?;
     for cut in ready::recovered(&broker.recovery()) {
         tell(&cut);
     }
-    // Whoever started us may not read what we say; the broker runs all the same.
-    let _ = ready::announce(&broker, args.ready_json, &mut io::stdout().lock());
-    let (waiting, asked) = (signals.handle(), Arc::new(AtomicBool::new(false)));
-    let was_asked = Arc::clone(&asked);
+    if !ending.is_asked() {
+        // Whoever started us may not read what we say; the broker runs all the same.
+        let _ = ready::announce(&broker, args.ready_json, &mut io::stdout().lock());
+    }
+    let failed = ending.teller();
     broker.on_end(move || {
-        // An end that was asked for still listens for a second signal.
-        if !was_asked.load(Ordering::Acquire) {
-            waiting.close();
-        }
+        // Not heard where the end was asked for.
+        let _ = failed.send(Reason::Failed);
     });
-    let stopped = signals.forever().next().is_some();
-    asked.store(stopped, Ordering::Release);
-    Ok(stop(broker, stopped, signals))
+    Ok(stop(broker, ending.wait()))
 }
 
-/// Ends the broker in good order; a second signal ends the process at once.
-fn stop(broker: RunningBroker, asked: bool, mut signals: Signals) -> ExitCode {
-    if !asked {
+/// Ends the broker in good order.
+fn stop(broker: RunningBroker, reason: Reason) -> ExitCode {
+    if reason == Reason::Failed {
         tell("the broker failed and stopped; see the lines above");
         return ExitCode::FAILURE;
     }
-    thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            tell("stopped at once");
-            std::process::exit(128 + signal);
-        }
-    });
     let report = broker.shutdown_blocking();
     if let Some(cause) = &report.cause {
         tell(&format!(
