@@ -114,6 +114,15 @@ fn lines_are_sent_as_they_come_with_their_own_time() {
 }
 
 #[test]
+fn what_nobody_acknowledges_is_not_called_written() {
+    let setting = Setting::new();
+    let output = setting.produce(&["--acks", "0"], b"a\nb\n".to_vec());
+    assert!(output.status.success(), "{output:?}");
+    let told = "2 records sent to orders; without acks nobody says what was written\n";
+    assert_eq!(said(&output), told);
+}
+
+#[test]
 fn a_wrong_line_is_named_and_those_before_it_are_written() {
     let setting = Setting::new();
     let input = ["k:v\n".repeat(700), "wrong\nk:v\n".to_owned()].concat();

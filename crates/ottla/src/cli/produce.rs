@@ -59,15 +59,23 @@ pub(crate) fn run(
         }
         Err(_) => Ok(()),
     };
-    let (count, name) = (producer.written, &producer.topic.name);
-    let s = if count == 1 { "" } else { "s" };
-    read.and(flushed).map_err(|error| {
-        let text = format!("{error}; {count} record{s} written to {name}");
-        ClientError::Input(text)
-    })?;
+    let report = report(producer.written, &producer.topic.name, args.acks);
+    read.and(flushed)
+        .map_err(|error| ClientError::Input(format!("{error}; {report}")))?;
     // Who closed standard error wants no report; the records are written all the same.
-    let _ = writeln!(log, "{count} record{s} written to {name}");
+    let _ = writeln!(log, "{report}");
     Ok(())
+}
+
+/// What became of `count` records, as far as it is known.
+fn report(count: u64, topic: &str, acks: Acks) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    match acks {
+        Acks::None => {
+            format!("{count} record{s} sent to {topic}; without acks nobody says what was written")
+        }
+        Acks::Leader | Acks::All => format!("{count} record{s} written to {topic}"),
+    }
 }
 
 /// Gathers records a partition at a time.
