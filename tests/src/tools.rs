@@ -7,6 +7,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, OnceLock, PoisonError},
@@ -319,6 +320,23 @@ fn once(
     fs::create_dir_all(target).map_err(Error::path("create", target))?;
     make()?;
     fs::write(&stamp, pins).map_err(Error::path("write", &stamp))
+}
+
+/// Tells of something that is left out because this machine lacks a tool: a person, and whoever
+/// started the run and named a file to keep such lines in (`OTTLA_SKIPPED`).
+///
+/// # Errors
+/// When that file cannot be written.
+#[expect(clippy::print_stdout, reason = "a run tells a person what it does")]
+pub fn left_out(line: &str) -> Result<(), Error> {
+    println!("skipped: {line}");
+    let Some(list) = env::var_os("OTTLA_SKIPPED").map(PathBuf::from) else {
+        return Ok(());
+    };
+    let opened = fs::OpenOptions::new().create(true).append(true).open(&list);
+    opened
+        .and_then(|mut file| writeln!(file, "{line}"))
+        .map_err(Error::path("write", &list))
 }
 
 fn need(program: &str, hint: &str) -> Result<PathBuf, Error> {

@@ -12,7 +12,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::step::root;
+use crate::step::{missing, root};
 use crate::{fuzz, mutants, runs};
 
 /// What was counted, by name.
@@ -42,6 +42,7 @@ const PARTS: &[Part] = &[
     ("power", power),
     ("mutants", seeded),
     ("fuzz", fuzzed),
+    ("goldens", goldens),
 ];
 
 /// The columns of the track record after date and commit.
@@ -205,6 +206,17 @@ fn fuzzed(lengths: &Lengths) -> Result<Counters, String> {
     let seconds = lengths.of("fuzz-seconds");
     let inputs = fuzz::run_for(seconds)?;
     Ok(Counters::from([("fuzz_inputs".to_owned(), inputs)]))
+}
+
+/// Apache Kafka still answers everything as it is kept in `tests/goldens/`.
+fn goldens(_: &Lengths) -> Result<Counters, String> {
+    let missing = missing(&["java", "mvn"]);
+    if missing.is_empty() {
+        runs::against_kafka(&[])?;
+    } else {
+        println!("skipped: this machine has no {}", missing.join(", "));
+    }
+    Ok(Counters::new())
 }
 
 /// Runs a command, shows what it says, and adds up the counters among that.

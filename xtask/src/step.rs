@@ -13,19 +13,44 @@ pub struct Step {
     /// Programs that must be on the machine; without one the step is skipped.
     pub needs: &'static [&'static str],
     /// Runs it.
-    pub run: fn() -> Result<(), String>,
+    pub run: Run,
+}
+
+/// What a step runs.
+#[derive(Debug)]
+pub enum Run {
+    /// Everything or, without what it needs, nothing.
+    Whole(fn() -> Result<(), String>),
+    /// What this machine has the tools for; answers what was left out, a line each.
+    Parts(fn() -> Result<Vec<String>, String>),
+}
+
+impl Run {
+    /// Runs it; answers what was left out.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn run(&self) -> Result<Vec<String>, String> {
+        match self {
+            Self::Whole(run) => run().map(|()| Vec::new()),
+            Self::Parts(run) => run(),
+        }
+    }
 }
 
 impl Step {
     /// The programs it needs that this machine lacks.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        self.needs
-            .iter()
-            .copied()
-            .filter(|program| !on_path(program))
-            .collect()
+        missing(self.needs)
     }
+}
+
+/// Which of `programs` this machine lacks.
+#[must_use]
+pub fn missing(programs: &[&'static str]) -> Vec<&'static str> {
+    let absent = |program: &&str| !on_path(program);
+    programs.iter().copied().filter(absent).collect()
 }
 
 /// Whether `program` can be started from the search path.
@@ -50,7 +75,8 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR");
-    target.map_or_else(|| root().join("target"), PathBuf::from)
+    // A relative one counts from where cargo is started: the root.
+    root().join(target.unwrap_or_else(|| "target".into()))
 }
 
 /// Runs `cargo` with `args` in the workspace's root.

@@ -24,7 +24,7 @@ type Run = (&'static Client, Result<Outcome, Error>);
 
 /// Runs the clients that `only` begins the names of, all when it is empty, `jobs` at a time. A
 /// client whose tools this machine lacks is skipped, unless `CI=true`. A complete run against
-/// Ottla writes docs/CLIENTS.md.
+/// Ottla writes docs/CLIENTS.md, and with `CI=true` fails where that changes it.
 ///
 /// # Errors
 /// When no client ran or the page cannot be written.
@@ -43,25 +43,56 @@ pub fn all(against: Kind, only: &[String], jobs: usize) -> Result<bool, Error> {
     let strict = env::var("CI").is_ok_and(|value| value == "true");
     let mut failures = Vec::new();
     let mut outcomes = Vec::new();
+    let mut skipped = Vec::new();
     for (client, result) in runs {
         match result {
             Ok(outcome) => {
                 failures.extend(by_reason(client, &outcome));
                 outcomes.push((client, outcome));
             }
-            Err(Error::Missing { .. }) if !strict => {}
+            Err(missing @ Error::Missing { .. }) if !strict => {
+                skipped.push(format!("{}: {missing}", client.name));
+            }
             Err(error) => failures.push(format!("{}: {error}", client.name)),
         }
     }
-    if outcomes.is_empty() && failures.is_empty() {
-        return Err(Error::failed("no client ran"));
+    if wanted.is_empty() {
+        return Err(Error::failed("no client has such a name"));
     }
     if against == Kind::Ottla && outcomes.len() == CLIENTS.len() {
-        let path = tools::repository().join("docs/CLIENTS.md");
-        fs::write(&path, report::page(&outcomes)).map_err(Error::path("write", &path))?;
+        failures.extend(keep(&report::page(&outcomes), strict)?);
     }
     summary(&outcomes, &failures);
+    for line in &skipped {
+        tools::left_out(line)?;
+    }
     Ok(failures.is_empty())
+}
+
+/// Writes docs/CLIENTS.md. With `strict`, a page that said otherwise is a failure: what is
+/// committed is what a run found.
+fn keep(page: &str, strict: bool) -> Result<Option<String>, Error> {
+    let path = tools::repository().join("docs/CLIENTS.md");
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    let Some(line) = first_difference(&before, page) else {
+        return Ok(None);
+    };
+    fs::write(&path, page).map_err(Error::path("write", &path))?;
+    let told = format!("docs/CLIENTS.md was not what this run found, from line {line} on");
+    println!("{told}; it is now");
+    Ok(strict.then(|| format!("{told}; commit what it wrote")))
+}
+
+/// The number of the first line that differs.
+fn first_difference(before: &str, after: &str) -> Option<usize> {
+    if before == after {
+        return None;
+    }
+    let alike = before
+        .lines()
+        .zip(after.lines())
+        .take_while(|(a, b)| a == b);
+    Some(alike.count() + 1)
 }
 
 /// The clients' ends in the order of `clients`; each is told of as soon as it is there.
@@ -161,4 +192,18 @@ fn by_reason(client: &Client, outcome: &Outcome) -> Vec<String> {
 fn short(failure: &str) -> String {
     let line = failure.lines().next().unwrap_or_default();
     line.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_difference;
+
+    #[test]
+    fn a_page_that_changed_is_told_by_its_line() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\nc\n"), Some(2));
+        assert_eq!(first_difference("a\n", "a\nb\n"), Some(2));
+        assert_eq!(first_difference("", "a\n"), Some(1));
+        assert_eq!(first_difference("a", "a\n"), Some(2));
+    }
 }
