@@ -8,12 +8,13 @@ use std::{
 
 use ottla::Broker;
 use ottla_tests::differential::{
+    Allowance,
     cases::{GROUPS, Group},
     differences,
 };
 
 /// The answers to a group, from a broker in this process.
-fn ask(group: &Group) -> Vec<String> {
+fn ask(group: &Group, allowance: &mut Allowance) -> Vec<String> {
     let mut builder = Broker::builder().in_memory();
     for (key, value) in group.settings {
         builder = builder.config(key, value);
@@ -24,7 +25,7 @@ fn ask(group: &Group) -> Vec<String> {
         .to_socket_addrs()
         .expect("an address")
         .next();
-    let found = differences(group, address.expect("a listener"));
+    let found = differences(group, address.expect("a listener"), allowance);
     drop(broker);
     found.unwrap_or_else(|error| vec![error.to_string()])
 }
@@ -34,23 +35,28 @@ fn we_answer_as_kafka_does() {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut found = Vec::new();
+        let mut allowance = Allowance::ours();
         while let Some(group) = GROUPS.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let lines = ask(group);
+            let lines = ask(group, &mut allowance);
             found.extend(
                 lines
                     .into_iter()
                     .map(|line| format!("{}: {line}", group.name)),
             );
         }
-        found
+        (found, allowance)
     };
-    let found: Vec<String> = thread::scope(|scope| {
+    let mut allowance = Allowance::ours();
+    let mut found = Vec::new();
+    thread::scope(|scope| {
         let threads = [scope.spawn(work), scope.spawn(work)];
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().expect("no panic"))
-            .collect()
+        for thread in threads {
+            let (lines, used) = thread.join().expect("no panic");
+            found.extend(lines);
+            allowance.merge(&used);
+        }
     });
+    found.extend(allowance.unused());
     assert!(
         found.is_empty(),
         "{} differences:\n{}",

@@ -311,5 +311,8 @@ pub(crate) fn list_reassignments(
             .filter_map(|t| ongoing(context.image.topic(&t.name)?, Some(&t.partition_indexes)))
             .collect(),
     };
-    ListPartitionReassignmentsResponse::default().with_topics(topics)
+    // Null, as Kafka has it, where all is well; the schema's default is an empty text.
+    ListPartitionReassignmentsResponse::default()
+        .with_error_message(None)
+        .with_topics(topics)
 }

@@ -77,7 +77,8 @@ pub(crate) fn describe_quotas(
     let (code, message) = verdict(&checked);
     DescribeClientQuotasResponse::default()
         .with_error_code(code)
-        .with_error_message(message)
+        // Kafka leaves it empty where all is well, and never null.
+        .with_error_message(Some(message.unwrap_or_default()))
         .with_entries(checked.is_ok().then(Vec::new))
 }
 

@@ -10,6 +10,7 @@ mod many_partitions;
 mod open_files;
 mod opening;
 mod settings;
+mod transactions;
 
 use std::sync::Arc;
 
