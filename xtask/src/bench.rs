@@ -1,8 +1,11 @@
-//! The benchmarks: each a program of the `benches` package, built for release.
+//! The benchmarks: each a program of the `benches` package, built for release, and what the build
+//! itself takes.
+
+mod build;
 
 use std::process::Command;
 
-use crate::step::{cargo, root};
+use crate::step::{cargo, target};
 
 /// The programs of the `benches` package, by the name to ask for them.
 const BENCHES: &[&str] = &["start", "footprint", "flush-rounds", "groups", "log"];
@@ -12,9 +15,12 @@ const BENCHES: &[&str] = &["start", "footprint", "flush-rounds", "groups", "log"
 /// # Errors
 /// Where there is no such benchmark, or it failed.
 pub fn run(name: &str, args: &[&str]) -> Result<(), String> {
+    if name == "build" {
+        return build::run();
+    }
     if !BENCHES.contains(&name) {
         return Err(format!(
-            "no benchmark is called {name:?}; there are {}",
+            "no benchmark is called {name:?}; there are build, {}",
             BENCHES.join(", ")
         ));
     }
@@ -23,7 +29,7 @@ pub fn run(name: &str, args: &[&str]) -> Result<(), String> {
     let mut build = vec!["build", "--release", "--features", "ottla/cli"];
     build.extend(packages);
     cargo(&build)?;
-    let program = root().join("target/release").join(name);
+    let program = target().join("release").join(name);
     let status = Command::new(&program).args(args).status();
     match status {
         Ok(status) if status.success() => Ok(()),

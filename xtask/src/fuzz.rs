@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::step::root;
+use crate::step::{root, target};
 
 /// What cargo-fuzz would set: coverage feedback, which the stable compiler has as LLVM passes.
 const FLAGS: &[&str] = &[
@@ -33,7 +33,7 @@ const CHECK_SECONDS: u64 = 6;
 /// # Errors
 /// The name of the target that crashed, hung or allocated too much, with where its input is kept.
 pub fn run_for(seconds: u64) -> Result<u64, String> {
-    let own = root().join("fuzz/target");
+    let own = target_dir();
     let programs = build(&root(), &own, &[])?;
     let place = Place {
         programs,
@@ -49,6 +49,15 @@ pub fn run_for(seconds: u64) -> Result<u64, String> {
         inputs += tried;
     }
     Ok(inputs)
+}
+
+/// Where the targets are built, and what runs find: below the directory that cargo was told to build
+/// in, where it was told one.
+fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(_) => target().join("fuzz"),
+        None => root().join("fuzz/target"),
+    }
 }
 
 /// As [`run_for`], for as long as a check takes.

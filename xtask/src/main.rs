@@ -16,11 +16,12 @@ cargo xtask COMMAND
                      With CI=true nothing may be skipped. With STEPs only those.
   steps              the names of the steps of `check` and what each needs
   nightly [PART ...] [--WHAT=N ...]
-                     the long versions: crash, model, kill, power, mutants, fuzz. Counts, and adds a
-                     line to docs/TRACK_RECORD.md. WHAT: crash-every, model-minutes, fuzz-seconds,
-                     kills, cuts, seed
+                     the long versions: crash, model, kill, power, mutants, fuzz, goldens. Counts,
+                     and adds a line to docs/TRACK_RECORD.md. WHAT: crash-every, model-minutes,
+                     fuzz-seconds, kills, cuts, seed
   mutants [NAME ...] seeded defects, each of which a named test has to notice; `--list` shows them
-  bench NAME [PART]  a benchmark: start, footprint, groups, flush-rounds, log
+  bench NAME [PART]  a benchmark: start, footprint, groups, flush-rounds, log; or build: the
+                     binary's size, its packages, and what a clean and a second build take
 ";
 
 fn main() -> ExitCode {
