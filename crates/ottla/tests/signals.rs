@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use ottla_protocol::client::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -193,15 +193,14 @@ fn what_takes_longer_than_a_stop_may_is_left_without_the_marker() {
 fn a_second_signal_ends_it_at_once() {
     let dir = directory();
     let mut child = stuck_start(dir.path());
-    let mut ended: Option<ExitStatus> = None;
-    while ended.is_none() {
+    while child.try_wait().unwrap().is_none() {
         // Again and again: only what comes a moment after the first counts as a second one.
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         thread::yield_now();
-        ended = child.try_wait().unwrap();
     }
+    let status = child.wait().unwrap();
     let told = told(dir.path());
-    assert_eq!(ended.unwrap().code(), Some(143), "{told}");
+    assert_eq!(status.code(), Some(143), "{told}");
     assert!(told.contains("stopped at once"), "{told}");
     expect_kill_safe(dir.path());
 }
