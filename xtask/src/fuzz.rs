@@ -51,8 +51,8 @@ pub fn run_for(seconds: u64) -> Result<u64, String> {
     Ok(inputs)
 }
 
-/// Where the targets are built, and what runs find: below the directory that cargo was told to build
-/// in, where it was told one.
+/// Where the targets are built and what runs find lies: below the directory that cargo was told to
+/// build in, where it was told one.
 fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(_) => target().join("fuzz"),
