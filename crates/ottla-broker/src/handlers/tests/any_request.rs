@@ -59,7 +59,7 @@ fn every_denial_is_answered_in_the_form_of_its_version() {
 #[test]
 fn every_error_of_an_answer_is_seen_by_the_trace() {
     let mut apis = std::collections::BTreeSet::new();
-    let mut unseen = std::collections::BTreeMap::new();
+    let mut unseen = BTreeMap::new();
     for cluster in [Cluster::open(), Cluster::denying()] {
         for seed in 0..6 {
             for api in APIS {
