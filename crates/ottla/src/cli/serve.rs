@@ -14,7 +14,10 @@ use ottla_broker::{
 };
 use ottla_log::FlushMode;
 use ottla_log::vfs::RealVfs;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{Flush, ServeArgs};
 use ending::{Ending, Reason};
@@ -28,9 +31,9 @@ const LOG_VARIABLE: &str = "OTTLA_LOG";
 
 /// Runs the broker.
 pub(crate) fn run(args: &ServeArgs) -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(log_filter())
-        .with_writer(io::stderr)
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_writer(io::stderr))
+        .with(log_filter())
         .init();
     match serve(args) {
         Ok(code) => code,
@@ -43,13 +46,13 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 
 /// What is logged. A filter that makes no sense is told of and not heeded: the broker is worth
 /// more than its log.
-fn log_filter() -> EnvFilter {
-    let default = || EnvFilter::new("warn");
+fn log_filter() -> Targets {
+    let default = || Targets::new().with_default(LevelFilter::WARN);
     let Some(given) = std::env::var_os(LOG_VARIABLE).filter(|given| !given.is_empty()) else {
         return default();
     };
     let text = given.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-    let filter = text.and_then(|text| EnvFilter::try_new(text).map_err(|e| e.to_string()));
+    let filter = text.and_then(|text| text.parse::<Targets>().map_err(|e| e.to_string()));
     filter.unwrap_or_else(|why| {
         tell(&format!(
             "{LOG_VARIABLE}={given:?} is no filter ({why}); write error, warn, info, debug, or \
