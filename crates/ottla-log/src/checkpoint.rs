@@ -6,6 +6,7 @@
 mod files;
 mod meta;
 
+pub(crate) use files::read_open;
 pub use files::{read, write_atomically};
 pub(crate) use meta::{CleanShutdown, MetaProperties, PartitionMetadata};
 

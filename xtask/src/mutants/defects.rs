@@ -290,8 +290,8 @@ pub const DEFECTS: &[Defect] = &[
     defect!("replay-into-another-topic", "nor does a recovery write into another topic",
         LOG::"store::tests::journal::rounds_of_another_topic_are_never_replayed_into_a_directory",
         "ottla-log/src/store/replay/apply.rs":
-        "Whose::Of(topic_id) if topic_id == log.topic_id => Ok(Some(false))," =>
-        "Whose::Of(_) => Ok(Some(false)),"),
+        "Whose::Of(topic_id, file) if topic_id == log.topic_id => {" =>
+        "Whose::Of(_, file) => {"),
     defect!("go-over-a-missing-round", "a missing round is reported",
         LOG::"store::tests::journal::a_missing_round_is_not_gone_over",
         "ottla-log/src/store/journal.rs":

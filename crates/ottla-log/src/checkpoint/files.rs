@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use crate::StorageError;
-use crate::vfs::{OpenMode, Vfs};
+use crate::vfs::{File, OpenMode, Vfs};
 
 /// Replaces the file at `path` by `bytes`: after a crash it holds either the old content or the
 /// new. Durable on return, its name included.
@@ -32,12 +32,20 @@ pub fn write_atomically(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<(), 
 /// # Errors
 /// The disk's failure, or that the file is larger.
 pub fn read(vfs: &dyn Vfs, path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, StorageError> {
+    match vfs.open(path, OpenMode::Read) {
+        Ok(file) => read_open(&*file, path, bytes_max).map(Some),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StorageError::io("read", path, e)),
+    }
+}
+
+/// As [`read`], of the file at `path` that is open already.
+pub(crate) fn read_open(
+    file: &dyn File,
+    path: &Path,
+    bytes_max: usize,
+) -> Result<Vec<u8>, StorageError> {
     let failed = |e: io::Error| StorageError::io("read", path, e);
-    let file = match vfs.open(path, OpenMode::Read) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(e)),
-    };
     let len = file.len().map_err(failed)?;
     let Some(len) = usize::try_from(len).ok().filter(|len| *len <= bytes_max) else {
         return Err(StorageError::Corrupt {
@@ -48,7 +56,7 @@ pub fn read(vfs: &dyn Vfs, path: &Path, bytes_max: usize) -> Result<Option<Vec<u
     };
     let mut bytes = vec![0; len];
     file.read_exact_at(&mut bytes, 0).map_err(failed)?;
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// `path` with `.tmp` after it, as Kafka names it.

@@ -86,7 +86,7 @@ impl LogCore {
         let listing = Listing::read(&*self.shared.vfs, &self.dir)?;
         let base = segment.base();
         let first = before.first().map_or(base, |first| first.base());
-        let mut replay = Replay::load(&self.shared, &self.dir, &listing.snapshots, first, base);
+        let mut replay = Replay::load(&self.shared, &self.dir, &listing, first, base);
         replay.catch_up(before, base)?;
         replay.aborted_in(segment)
     }

@@ -101,7 +101,13 @@ impl LogCore {
             core.epochs.lock().file = known.left.as_ref().map(|left| left.epochs.clone());
             return Ok((core, report));
         }
-        let found = find_dir(shared, &id, &dir, options.topic_id, &mut report).map_err(failed)?;
+        let asked = options.topic_id;
+        let is_its = |of: &&Arc<Journaled>| asked.is_none_or(|asked| asked == of.topic_id);
+        let found = match known.journaled.as_ref().filter(is_its) {
+            // The replay looked.
+            Some(journaled) => Found::Dir(journaled.topic_id),
+            None => find_dir(shared, &id, &dir, asked, &mut report).map_err(failed)?,
+        };
         let topic_id = match found {
             Found::Dir(topic_id) => topic_id,
             Found::Nothing => {
@@ -397,8 +403,7 @@ impl Opening<'_> {
             if is_sound {
                 continue;
             }
-            let snapshots = &listing.snapshots;
-            let mut replay = Replay::load(self.shared, self.dir, snapshots, first, base);
+            let mut replay = Replay::load(self.shared, self.dir, listing, first, base);
             let before = segments.get(..number).unwrap_or_default();
             let found = replay.catch_up(before, base);
             let found = found.and_then(|()| replay.aborted_in(segment));
@@ -487,7 +492,7 @@ impl Opening<'_> {
         if end.max(self.known.log_start) != self.known.recovery_point {
             return Ok(None);
         }
-        let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, end);
+        let mut replay = Replay::load(self.shared, self.dir, listing, first, end);
         replay.check_epochs(&segments, self.known.log_start)?;
         replay.catch_up(&segments, end)?;
         Ok(Some(Recovered {

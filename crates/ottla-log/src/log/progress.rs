@@ -96,13 +96,13 @@ impl fmt::Display for Said {
 impl LogRecovery {
     /// Tells what was done to the log `id`, in one line, if anything was.
     pub(crate) fn tell(&self, id: &LogId) {
-        let text = self.text(id);
+        // The text is made for those that are told only.
         if self.corrupt.is_some() {
-            tracing::error!("{text}");
+            tracing::error!("{}", self.text(id));
         } else if self.cut.is_some() || self.set_aside.is_some() {
-            tracing::warn!("{text}");
+            tracing::warn!("{}", self.text(id));
         } else if self.rebuilt_indexes > 0 {
-            tracing::info!("{text}");
+            tracing::info!("{}", self.text(id));
         }
     }
 

@@ -61,7 +61,7 @@ enum Verdict {
     Torn(String),
 }
 
-impl Recovery<'_> {
+impl<'a> Recovery<'a> {
     /// Checks the log's files from the recovery point on.
     pub(super) fn run(mut self, listing: &Listing) -> Result<Recovered, StorageError> {
         let bases: Vec<Offset> = listing.segments.iter().copied().collect();
@@ -75,7 +75,7 @@ impl Recovery<'_> {
         let total = sizes.sum::<Result<u64, StorageError>>()?;
         self.progress.expect(total);
         let from = bases.get(unchecked).copied().unwrap_or(first);
-        let mut replay = Replay::load(self.shared, self.dir, &listing.snapshots, first, from);
+        let mut replay = Replay::load(self.shared, self.dir, listing, first, from);
         replay.check_epochs(&segments, self.known.log_start)?;
         replay.catch_up(&segments, from)?;
 
@@ -117,8 +117,7 @@ impl Recovery<'_> {
         }
         if replay.producers.end() > end {
             // All from where it began was cut: what comes there next must be taken in.
-            let snapshots = &listing.snapshots;
-            replay = Replay::load(self.shared, self.dir, snapshots, first.min(end), end);
+            replay = Replay::load(self.shared, self.dir, listing, first.min(end), end);
             replay.check_epochs(&segments, self.known.log_start)?;
             replay.catch_up(&segments, end)?;
         }
@@ -166,10 +165,20 @@ impl Recovery<'_> {
     }
 
     fn size_of(&self, base: Offset) -> Result<u64, StorageError> {
+        if let Some(last) = self.journaled_last(base) {
+            return Ok(last.size);
+        }
         let path = dir::file_in(self.dir, base, dir::LOG);
         let stat = self.shared.vfs.stat(&path);
         let stat = stat.map_err(|e| StorageError::io("look at", &path, e))?;
         Ok(stat.map_or(0, |stat| stat.len))
+    }
+
+    /// What the journal was replayed into, if that is where the last file of it begins.
+    fn journaled_last(&self, base: Offset) -> Option<&'a Journaled> {
+        let journaled = self.journaled?;
+        let (last, _) = journaled.segments.last_key_value()?;
+        (*last == base).then_some(journaled)
     }
 
     fn new_segment(&self, base: Offset, origin: Origin) -> Arc<Segment> {
@@ -226,8 +235,14 @@ impl Recovery<'_> {
         corrupt: &mut Option<StorageError>,
     ) -> Result<(Scan, Verdict), StorageError> {
         let path = dir::file_in(self.dir, base, dir::LOG);
-        let opened = self.shared.vfs.open(&path, OpenMode::Write);
-        let file = opened.map_err(|e| StorageError::io("open", &path, e))?;
+        let still_open = self.journaled_last(base).and_then(|of| of.file.upgrade());
+        let file = match still_open {
+            Some(file) => file,
+            None => {
+                let opened = self.shared.vfs.open(&path, OpenMode::Write);
+                opened.map_err(|e| StorageError::io("open", &path, e))?
+            }
+        };
         let len = match self.journaled.and_then(|of| of.segments.get(&base)) {
             // Written from the journal a moment ago, whose bytes were read from the device.
             Some(true) => self.size_of(base)?,

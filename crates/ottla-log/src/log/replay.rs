@@ -1,12 +1,12 @@
 //! What is derived from a log's batches, made anew at open: from the newest files that fit, and
 //! the batches behind them.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::dir::Listing;
 use super::seam::LogShared;
 use super::{dir, epochs};
 use crate::batch::{BatchError, BatchHeader};
@@ -33,26 +33,30 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// The state of the files that tell of the log up to `upto` at most; `start` is the first
-    /// offset of the log's first segment. A file that cannot be read is as good as missing:
-    /// the batches have it all.
+    /// The state of the files of `listing` that tell of the log up to `upto` at most; `start` is
+    /// the first offset of the log's first segment. A file that cannot be read is as good as
+    /// missing: the batches have it all.
     pub(super) fn load(
         shared: &LogShared,
         log_dir: &Path,
-        snapshots: &BTreeSet<Offset>,
+        listing: &Listing,
         start: Offset,
         upto: Offset,
     ) -> Self {
         let limits = shared.limits.clone();
         let read = |path: &Path, max| checkpoint::read(&*shared.vfs, path, max).ok().flatten();
-        let file = read(&log_dir.join(dir::EPOCHS), limits.checkpoint_bytes_max);
+        let file = listing
+            .epochs
+            .then(|| read(&log_dir.join(dir::EPOCHS), limits.checkpoint_bytes_max))
+            .flatten();
         let epochs = file
             .as_ref()
             .and_then(|bytes| LeaderEpochCache::load(bytes, upto, &limits).ok());
         // Of a snapshot below the start, the batches that follow it are gone: a producer that it
         // tells of may have written more since, and would be refused. One that is not known may
         // go on.
-        let producers = snapshots
+        let producers = listing
+            .snapshots
             .range(start.min(upto)..=upto)
             .rev()
             .find_map(|offset| {

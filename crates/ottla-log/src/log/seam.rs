@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ use super::findings::Findings;
 use super::handles::Handles;
 use super::left::Left;
 use crate::clock::Clock;
-use crate::vfs::Vfs;
+use crate::vfs::{File, Vfs};
 use crate::{Limits, LogId, Offset, StorageError, Timestamp, TopicId};
 
 /// A log as its flusher sees it.
@@ -184,13 +184,17 @@ pub(crate) struct Known {
 /// Segment files of a log that end with what the journal was replayed into. All else in them was
 /// synced once, and the journal keeps its part until the files are: they need no sync before the
 /// log is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Journaled {
+    /// Whose directory it is: looked up before it was written to.
+    pub(crate) topic_id: TopicId,
     /// By base offset, whether all bytes of the file are from the journal: none of them has to be
     /// read from the device once more.
     pub(crate) segments: BTreeMap<Offset, bool>,
     /// How long the last of the files is.
     pub(crate) size: u64,
+    /// That file, as long as it stays open until it is synced.
+    pub(crate) file: Weak<dyn File>,
 }
 
 /// The offsets of one log that the store checkpoints.

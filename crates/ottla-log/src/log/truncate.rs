@@ -114,8 +114,7 @@ impl LogCore {
         if appender.producers.truncate(to) == Rewind::Reload {
             let segments = self.segments.load_full();
             let first = segments.first().map_or(to, |segment| segment.base());
-            let snapshots = &listing.snapshots;
-            let mut replay = Replay::load(&self.shared, &self.dir, snapshots, first, to);
+            let mut replay = Replay::load(&self.shared, &self.dir, &listing, first, to);
             replay.catch_up(&segments, to)?;
             appender.producers = replay.producers;
             appender.producers.hold_back(undecided);

@@ -51,10 +51,18 @@ pub(in super::super) fn replay(mut replay: Replay<'_>) -> Result<Vec<ReplayedLog
 enum Whose {
     /// Nobody's: there is none.
     Missing,
-    /// This topic's.
-    Of(TopicId),
+    /// This topic's, as the file says.
+    Of(TopicId, Arc<dyn File>),
     /// Without a readable `partition.metadata`, which a crash may leave.
     Unknown,
+}
+
+/// The `partition.metadata` of a directory whose log is to be written.
+enum Metadata {
+    /// It says the right topic.
+    There(Arc<dyn File>),
+    /// It has to be made.
+    Missing,
 }
 
 impl Replay<'_> {
@@ -64,12 +72,12 @@ impl Replay<'_> {
             self.finish_deletion(log, &dir)?;
             return Ok(None);
         }
-        let Some(made) = self.claim_dir(log, &dir)? else {
+        let Some(metadata) = self.claim_dir(log, &dir)? else {
             return Ok(None);
         };
         self.know(log);
         let mut writer = Writer::new(self, log, dir);
-        writer.make_metadata(made)?;
+        writer.make_metadata(metadata)?;
         writer.write_pieces()?;
         let journaled = writer.journaled();
         writer.close_segments();
@@ -109,22 +117,29 @@ impl Replay<'_> {
     fn finish_deletion(&mut self, log: &LogPlan, dir: &Path) -> Result<(), StorageError> {
         // The checkpoints go by name: they speak of this log, not of one made after it.
         self.known.remove(&log.id);
-        match self.whose(dir)? {
-            Whose::Of(topic_id) if topic_id != log.topic_id => Ok(()),
+        match self.whose(dir, OpenMode::Read)? {
+            Whose::Of(topic_id, _) if topic_id != log.topic_id => Ok(()),
             Whose::Missing => Ok(()),
             // Another topic's directory of this name is made after this one's was renamed, and
             // whatever such a directory lacks now the journal has.
-            Whose::Of(_) | Whose::Unknown => self.set_aside(log, dir, names::DELETED),
+            Whose::Of(..) | Whose::Unknown => self.set_aside(log, dir, names::DELETED),
         }
     }
 
     /// Finds or makes the log's directory; `None` where the log's data must not be written.
-    /// Answers whether its `partition.metadata` has to be made.
-    fn claim_dir(&mut self, log: &LogPlan, dir: &Path) -> Result<Option<bool>, StorageError> {
+    fn claim_dir(&mut self, log: &LogPlan, dir: &Path) -> Result<Option<Metadata>, StorageError> {
         let is_noted = self.has_data.get(&log.id) == Some(&log.topic_id);
-        match self.whose(dir)? {
-            Whose::Of(topic_id) if topic_id == log.topic_id => Ok(Some(false)),
-            Whose::Of(topic_id) if log.created => {
+        // Of a round that counts the file is synced later, for which it must be open for writing.
+        let mode = if log.created {
+            OpenMode::Write
+        } else {
+            OpenMode::Read
+        };
+        match self.whose(dir, mode)? {
+            Whose::Of(topic_id, file) if topic_id == log.topic_id => {
+                Ok(Some(Metadata::There(file)))
+            }
+            Whose::Of(topic_id, _) if log.created => {
                 // Set aside before the new log was made, but not durably so.
                 self.report.say(
                     &log.id,
@@ -133,9 +148,9 @@ impl Replay<'_> {
                 self.set_aside(log, dir, names::STRAY)?;
                 self.known.remove(&log.id);
                 self.make_dir(dir)?;
-                Ok(Some(true))
+                Ok(Some(Metadata::Missing))
             }
-            Whose::Of(topic_id) => {
+            Whose::Of(topic_id, _) => {
                 let why = format!(
                     "its directory belongs to topic {topic_id}, the journal has data of {}",
                     log.topic_id
@@ -146,9 +161,9 @@ impl Replay<'_> {
             Whose::Missing if log.created => {
                 self.make_dir(dir)?;
                 self.report.directories_made += 1;
-                Ok(Some(true))
+                Ok(Some(Metadata::Missing))
             }
-            Whose::Unknown if log.created || is_noted => Ok(Some(true)),
+            Whose::Unknown if log.created || is_noted => Ok(Some(Metadata::Missing)),
             Whose::Missing | Whose::Unknown => {
                 if !log.pieces.is_empty() {
                     let why = "its directory is missing, the journal has data of it".to_owned();
@@ -159,7 +174,7 @@ impl Replay<'_> {
         }
     }
 
-    fn whose(&self, dir: &Path) -> Result<Whose, StorageError> {
+    fn whose(&self, dir: &Path, mode: OpenMode) -> Result<Whose, StorageError> {
         let stat = self
             .vfs
             .stat(dir)
@@ -168,10 +183,17 @@ impl Replay<'_> {
             return Ok(Whose::Missing);
         }
         let path = dir.join(METADATA);
-        match checkpoint::read(&**self.vfs, &path, METADATA_BYTES_MAX) {
-            Ok(Some(bytes)) => Ok(PartitionMetadata::decode(&bytes)
-                .map_or(Whose::Unknown, |metadata| Whose::Of(metadata.topic_id))),
-            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(Whose::Unknown),
+        let file = match self.vfs.open(&path, mode) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Whose::Unknown),
+            Err(e) => return Err(StorageError::io("read", &path, e)),
+        };
+        match checkpoint::read_open(&*file, &path, METADATA_BYTES_MAX) {
+            Ok(bytes) => Ok(match PartitionMetadata::decode(&bytes) {
+                Ok(metadata) => Whose::Of(metadata.topic_id, file),
+                Err(_) => Whose::Unknown,
+            }),
+            Err(StorageError::Corrupt { .. }) => Ok(Whose::Unknown),
             Err(e) => Err(e),
         }
     }
@@ -242,20 +264,21 @@ impl<'r> Writer<'r> {
     }
 
     /// Writes `partition.metadata`, or makes sure that one from a round that counts is synced.
-    fn make_metadata(&mut self, is_missing: bool) -> Result<(), StorageError> {
-        if !is_missing && !self.log.created {
+    fn make_metadata(&mut self, found: Metadata) -> Result<(), StorageError> {
+        let path = self.dir.join(METADATA);
+        if let Metadata::There(file) = found {
+            if self.log.created {
+                self.files.push((path, file));
+            }
             return Ok(());
         }
-        let path = self.dir.join(METADATA);
         let metadata = PartitionMetadata {
             topic_id: self.log.topic_id,
         };
         let write = || {
             let file = self.vfs.open(&path, OpenMode::Create)?;
-            if is_missing {
-                empty(&*file)?;
-                file.write_all_at(&mut [IoSlice::new(&metadata.encode())], 0)?;
-            }
+            empty(&*file)?;
+            file.write_all_at(&mut [IoSlice::new(&metadata.encode())], 0)?;
             Ok(file)
         };
         let file = write().map_err(|e| StorageError::io("write", &path, e))?;
@@ -297,8 +320,10 @@ impl<'r> Writer<'r> {
             && self.log.end == Some(last.end);
         let whole = |(base, segment): (&Offset, &Segment)| (*base, segment.written == segment.len);
         (self.is_whole && is_end).then(|| Journaled {
+            topic_id: self.log.topic_id,
             segments: self.segments.iter().map(whole).collect(),
             size: segment.len,
+            file: Arc::downgrade(&segment.file),
         })
     }
 

@@ -217,6 +217,37 @@ fn a_log_that_ends_with_the_journal_is_opened_before_it_is_synced() {
     assert_eq!(texts(&log(&open(&image), "a")), ["0", "1", "2", "3"]);
 }
 
+/// How often opening log `a` of topic `number` opens a file of it, and the log's records.
+fn opened_files(faulty: &FaultVfs, store: &Store, number: u8) -> (usize, Vec<String>) {
+    faulty.forget_calls();
+    let a = store.log("a", log_options(Some(topic(number)))).unwrap();
+    let calls = faulty.calls();
+    let is_open = |call: &&Call| call.operation == Operation::Open;
+    (calls.iter().filter(is_open).count(), texts(&a))
+}
+
+#[test]
+fn an_open_goes_on_with_what_the_replay_opened() {
+    let after_a_kill = || {
+        let faulty = FaultVfs::over(Arc::new(killed(3)));
+        let opened = Store::open_in(world(faulty.clone()), DIR, small()).unwrap();
+        (faulty, opened.store)
+    };
+    let all = ["0", "1", "2"].map(str::to_owned).to_vec();
+    let (faulty, store) = after_a_kill();
+    assert_eq!(opened_files(&faulty, &store, 1), (0, all.clone()));
+    // Once it is synced nothing stays open, and the log is the same.
+    let (faulty, store) = after_a_kill();
+    for minutes in 1..3 {
+        while store.maintain(Timestamp::new(minutes * 60_000)).more {}
+    }
+    assert_eq!(opened_files(&faulty, &store, 1), (1, all));
+    // Another topic gets nothing of it.
+    let (faulty, store) = after_a_kill();
+    let (_, texts) = opened_files(&faulty, &store, 2);
+    assert!(texts.is_empty(), "{texts:?}");
+}
+
 #[test]
 fn what_recovery_wrote_and_could_not_sync_stays_in_the_journal() {
     let vfs = killed(3);
