@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ottla_coordinator::group::Weight;
+use ottla_coordinator::group::{GroupResponse, Weight};
 use ottla_partition::metadata::controller::PARTITIONS_PER_REQUEST_MAX;
 use ottla_partition::metadata::{Image, Topic};
 use ottla_protocol::messages::{
@@ -125,6 +125,16 @@ fn of_offsets_topic(context: &Context) -> u64 {
         .broker("offsets.topic.num.partitions")
         .number();
     of_new_topic(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+}
+
+/// The most that telling a member takes what other members said. It is not known before the group
+/// answers, and nothing but the group's own memory is held until it is encoded.
+pub(crate) fn of_member_told(response: &GroupResponse) -> u64 {
+    match response {
+        GroupResponse::Join(joined) => told(joined.weight()),
+        GroupResponse::Sync(synced) => told(synced.weight()),
+        _ => 0,
+    }
 }
 
 /// The most that telling of so many entries takes, with so many bytes of text and data in all.

@@ -1,14 +1,15 @@
 //! Groups without number, with as much in them as anybody may say: what they take of memory has
 //! its bound, and what was there before goes on.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_broker::{BrokerOptions, RunningBroker, Storage};
 use ottla_log::FlushMode;
 use ottla_partition::metadata::config::BrokerConfig;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::client::StrBytes;
 use ottla_protocol::client::messages::delete_groups_request::DeleteGroupsRequest;
 use ottla_protocol::client::messages::join_group_request::{
     JoinGroupRequest, JoinGroupRequestProtocol,
@@ -19,12 +20,16 @@ use ottla_protocol::client::messages::offset_commit_request::{
 use ottla_protocol::client::messages::sync_group_request::{
     SyncGroupRequest, SyncGroupRequestAssignment,
 };
-use ottla_protocol::client::messages::{FindCoordinatorRequest, GroupId, TopicName};
+use ottla_protocol::client::messages::{
+    FindCoordinatorRequest, GroupId, HeartbeatRequest, TopicName,
+};
+use ottla_protocol::client::{StrBytes, encode_request};
 
 use crate::alone;
 use crate::answers::create_named;
 use crate::client::{Client, start_with};
 use crate::heap::Heap;
+use crate::peer::{End, Peer, broker_in};
 
 /// What groups may take.
 const MOST: usize = 8 * 1024 * 1024;
@@ -58,20 +63,24 @@ fn commit(client: &mut Client, group: &str, note: &str) -> i16 {
 
 /// Joins as the only member, in a version that asks for no id first; the id, or the code.
 fn join(client: &mut Client, group: &str, version: i16, says: usize) -> Result<StrBytes, i16> {
-    let protocol = JoinGroupRequestProtocol::default()
-        .with_name(text("range"))
-        .with_metadata(Bytes::from(vec![7; says]));
-    let request = JoinGroupRequest::default()
-        .with_group_id(id(group))
-        .with_session_timeout_ms(1_800_000)
-        .with_rebalance_timeout_ms(1_800_000)
-        .with_protocol_type(text("consumer"))
-        .with_protocols(vec![protocol]);
-    let joined = client.call(&request, version);
+    let joined = client.call(&joins(group, says), version);
     match joined.error_code {
         0 => Ok(joined.member_id),
         code => Err(code),
     }
+}
+
+/// The request of a new member that `says` so many bytes.
+fn joins(group: &str, says: usize) -> JoinGroupRequest {
+    let protocol = JoinGroupRequestProtocol::default()
+        .with_name(text("range"))
+        .with_metadata(Bytes::from(vec![7; says]));
+    JoinGroupRequest::default()
+        .with_group_id(id(group))
+        .with_session_timeout_ms(1_800_000)
+        .with_rebalance_timeout_ms(1_800_000)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol])
 }
 
 fn assign(client: &mut Client, group: &str, member: StrBytes, bytes: usize) -> i16 {
@@ -129,15 +138,8 @@ const FLOODS: [(&str, ErrorCode, Flood); 5] = [
 
 /// A broker that has room for few groups, with some old ones, and a client of it.
 fn small(dir: &Path) -> (RunningBroker, Client) {
-    let mut options = BrokerOptions::new(Storage::Dir(dir.to_path_buf()));
-    options.flush = FlushMode::Os;
+    let mut options = options_of_few_groups(dir);
     options.limits.groups_bytes_max = MOST as u64;
-    let given = [
-        ("group.initial.rebalance.delay.ms", "0"),
-        ("offsets.topic.num.partitions", "4"),
-    ];
-    let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    options.config = BrokerConfig::new(given).unwrap().0;
     let (broker, address) = start_with(options);
     let mut client = Client::connect(address);
     assert_eq!(create_named(&mut client, TOPIC), 0);
@@ -147,6 +149,19 @@ fn small(dir: &Path) -> (RunningBroker, Client) {
         assert_eq!(commit(&mut client, &format!("old-{number}"), "note"), 0);
     }
     (broker, client)
+}
+
+/// A generation is formed at once, and there are few partitions to keep groups in.
+fn options_of_few_groups(dir: &Path) -> BrokerOptions {
+    let mut options = BrokerOptions::new(Storage::Dir(dir.to_path_buf()));
+    options.flush = FlushMode::Os;
+    let given = [
+        ("group.initial.rebalance.delay.ms", "0"),
+        ("offsets.topic.num.partitions", "4"),
+    ];
+    let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    options.config = BrokerConfig::new(given).unwrap().0;
+    options
 }
 
 #[test]
@@ -212,4 +227,88 @@ fn assignments_take_no_more_memory_than_they_may() {
     assert!(made >= MOST / BYTES - 1, "{made} take {held} bytes");
     assert_eq!(commit(&mut client, "old-0", "note"), 0);
     drop(broker);
+}
+
+/// A leader whose follower says much hears all of it, as often as it asks.
+fn asks_what_another_said(client: &mut Client, address: SocketAddr) -> Bytes {
+    let leader = join(client, "told", 3, 1).unwrap();
+    let mut follower = Client::connect(address);
+    follower.send(&joins("told", MUCH), 3);
+    let beat = HeartbeatRequest::default()
+        .with_group_id(id("told"))
+        .with_generation_id(1)
+        .with_member_id(leader.clone());
+    let rebalances = ErrorCode::RebalanceInProgress.code();
+    while client.call(&beat, 3).error_code != rebalances {}
+    let again = joins("told", 1).with_member_id(leader);
+    let joined = client.call(&again, 3);
+    assert_eq!((joined.error_code, joined.members.len()), (0, 2));
+    encode_request(&again, 3, 1, "hostile").unwrap()
+}
+
+/// A member hears its assignment, as often as it asks.
+fn asks_for_its_assignment(client: &mut Client, _: SocketAddr) -> Bytes {
+    let member = join(client, "assigned", 3, 1).unwrap();
+    assert_eq!(assign(client, "assigned", member.clone(), MUCH), 0);
+    let again = SyncGroupRequest::default()
+        .with_group_id(id("assigned"))
+        .with_generation_id(1)
+        .with_member_id(member);
+    encode_request(&again, 3, 1, "hostile").unwrap()
+}
+
+/// Nearly as much as one member may say.
+const MUCH: usize = 1_000_000;
+
+type Asks = fn(&mut Client, SocketAddr) -> Bytes;
+
+/// Peers who ask in few bytes for what members said, and read no answer.
+#[test]
+fn what_members_are_told_stays_within_the_budget() {
+    const BUDGET: u64 = 8 << 20;
+    const WINDOW: u64 = 4 << 20;
+    let _turn = alone();
+    let ways: [(&str, Asks); 2] = [
+        ("JoinGroup", asks_what_another_said),
+        ("SyncGroup", asks_for_its_assignment),
+    ];
+    for (what, asks) in ways {
+        let dir = tempfile::tempdir().unwrap();
+        let (broker, address) = broker_in(Storage::Dir(dir.path().to_path_buf()), |options| {
+            *options = options_of_few_groups(dir.path());
+            options.limits.groups_bytes_max = 16 << 20;
+            options.limits.budget_bytes = BUDGET;
+            options.limits.window_bytes_max = WINDOW;
+            options.limits.pressed_grace = Duration::from_millis(200);
+        });
+        let mut client = Client::connect(address);
+        let find = FindCoordinatorRequest::default().with_key(text("told"));
+        assert_eq!(client.call(&find, 3).error_code, 0);
+        let ask = asks(&mut client, address);
+        // More answers than a socket and the window hold.
+        let asks = ask.repeat(20);
+        let heap = Heap::watch();
+        let mut peers: Vec<Peer> = (0..16).map(|_| Peer::connect(address)).collect();
+        for peer in &mut peers {
+            peer.send(&asks);
+        }
+        // Each is told, or gives way to who waits.
+        let told = peers
+            .iter_mut()
+            .filter_map(Peer::begins)
+            .collect::<Vec<_>>();
+        let peak = heap.peak() as u64;
+        // What everybody holds, in buffers that are up to twice as large, and the making of one
+        // answer beyond it.
+        let allowed = 2 * (BUDGET + WINDOW) + 4 * MUCH as u64 + OTHERS as u64;
+        assert!(peak <= allowed, "{what}: {peak} bytes of {allowed}");
+        assert!(!told.is_empty(), "{what}: nobody is told");
+        assert!(told.iter().all(|len| *len > MUCH), "{what}: {told:?}");
+        drop(peers);
+        assert!(matches!(
+            Peer::connect(address).ask_last(&ask),
+            End::Answered(MUCH..)
+        ));
+        drop(broker);
+    }
 }

@@ -105,6 +105,14 @@ impl Peer {
         End::Answered(length)
     }
 
+    /// The length of an answer, of which nothing more is read; `None` where the broker closed the
+    /// connection.
+    pub(crate) fn begins(&mut self) -> Option<usize> {
+        let mut length = [0; 4];
+        self.fill(&mut length)
+            .then(|| u32::from_be_bytes(length) as usize)
+    }
+
     /// One whole answer, without its length.
     pub(crate) fn answer(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];

@@ -19,8 +19,8 @@ use crate::budget::Charge;
 use crate::connection::Reply;
 use crate::cost;
 use crate::groups::{Asked, Told};
-use crate::handlers::Context;
 use crate::handlers::wire::text;
+use crate::handlers::{Context, state_cost};
 
 /// From this version on a new member is given its id first, and joins with it then (KIP-394).
 const MEMBER_ID_FIRST: i16 = 4;
@@ -76,12 +76,14 @@ pub(crate) async fn join(
     )
 }
 
-/// Waits for the others. What was asked is used up, and not what they wait for.
+/// Waits for the others. What was asked is used up, and not what they wait for. What they said
+/// makes the answer as large as it is: that is charged before any of it is copied.
 async fn park(asked: Asked, charge: &mut Charge) -> Told {
     charge.shrink_to(cost::of_answering(0, 0));
     charge.park();
     let told = asked.answer().await;
-    charge.resume();
+    let telling = told.as_ref().map_or(0, state_cost::of_member_told);
+    charge.grow(telling).await;
     told
 }
 

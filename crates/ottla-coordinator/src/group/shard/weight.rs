@@ -1,9 +1,11 @@
-//! How much there is to tell, before any of it is gathered: whoever tells it makes room first.
+//! How much there is to tell, before any of it is gathered or encoded: whoever tells it makes room
+//! first.
 
 use ottla_protocol::StrBytes;
 
 use super::GroupShard;
 use crate::group::live::Live;
+use crate::group::response::{JoinedGroup, SyncedGroup};
 
 /// The size of what could be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,11 +17,47 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// No entry but these texts.
+    fn of<const N: usize>(texts: [Option<&StrBytes>; N]) -> Self {
+        let bytes = texts.into_iter().flatten().map(|text| text.len());
+        Self {
+            entries: 0,
+            bytes: bytes.sum(),
+        }
+    }
+
     fn add(self, bytes: usize) -> Self {
         Self {
             entries: self.entries + 1,
             bytes: self.bytes + bytes,
         }
+    }
+}
+
+impl JoinedGroup {
+    /// What encoding it takes: until then its parts are the group's own.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        let texts = [
+            self.protocol_type.as_ref(),
+            self.protocol_name.as_ref(),
+            Some(&self.leader),
+            Some(&self.member_id),
+        ];
+        let members = self.members.iter().map(|member| {
+            let instance = member.instance_id.as_ref().map_or(0, |text| text.len());
+            member.member_id.len() + instance + member.metadata.len()
+        });
+        members.fold(Weight::of(texts), Weight::add)
+    }
+}
+
+impl SyncedGroup {
+    /// What encoding it takes: until then its parts are the group's own.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        let texts = [self.protocol_type.as_ref(), self.protocol_name.as_ref()];
+        Weight::of(texts).add(self.assignment.len())
     }
 }
 
