@@ -175,12 +175,12 @@ impl HardGroup {
         self.foreign.iter().any(|(kind, _)| member(*kind))
     }
 
-    /// Kafka's names of the type and the protocol type of a group of another type.
-    pub(super) fn foreign_type(&self) -> (&'static str, &'static str) {
+    /// Kafka's name of the type of a group of another type, which is its protocol type as well.
+    pub(super) fn foreign_type(&self) -> &'static str {
         match self.foreign.first().map(|(kind, _)| *kind) {
-            Some(10..=15) => ("Share", "share"),
-            Some(17..=23) => ("Streams", "streams"),
-            _ => ("Consumer", "consumer"),
+            Some(10..=15) => "share",
+            Some(17..=23) => "streams",
+            _ => "consumer",
         }
     }
 

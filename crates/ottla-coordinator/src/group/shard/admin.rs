@@ -95,14 +95,14 @@ impl GroupShard {
             };
         }
         if let Some(foreign) = hard.filter(|hard| hard.is_foreign()) {
-            let (group_type, protocol_type) = foreign.foreign_type();
+            let group_type = foreign.foreign_type();
             let state = match foreign.has_foreign_members() {
                 true => GroupState::Stable,
                 false => GroupState::Empty,
             };
             return ListedGroup {
                 group: group.clone(),
-                protocol_type: protocol_type.into(),
+                protocol_type: group_type.into(),
                 state: state.name(),
                 group_type,
             };
