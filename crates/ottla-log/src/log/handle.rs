@@ -291,6 +291,13 @@ impl Log {
         LogRecords::committed(Arc::clone(&self.core), from, until)
     }
 
+    /// The data records from `from` on up to the end, without those of transactions that were
+    /// aborted or are open: what a coordinator goes by that loads this log.
+    #[must_use]
+    pub fn decided_records(&self, from: Offset) -> LogRecords {
+        LogRecords::decided(Arc::clone(&self.core), from)
+    }
+
     /// The first record whose timestamp is at or above `target`; `None` where there is none.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Iterating over a log's records.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,16 +9,17 @@ use super::core::LogCore;
 use super::errors::ReadError;
 use super::read::Bound;
 use super::slice::BatchSlice;
-use crate::Offset;
 use crate::batch::{BatchHeader, OwnedRecords, Records};
 use crate::index::AbortedTransaction;
 use crate::record::OwnedRecord;
+use crate::{Offset, ProducerId};
 
 /// How much is read at once.
 const READ_BYTES: usize = 1 << 20;
 
 /// The data records of a log from an offset on, in order, up to a bound. Control records are
-/// passed over; those of aborted transactions only by [`super::Log::committed_records`].
+/// passed over; those of aborted transactions only by [`super::Log::committed_records`] and
+/// [`super::Log::decided_records`], which passes over those of open ones as well.
 ///
 /// Ends where the bound is at the time, and goes on when it is asked again after the log grew.
 /// After an error it does not go on.
@@ -28,6 +30,8 @@ pub struct LogRecords {
     /// The transactions to leave out of `batches`, by producer and first offset; `None` where
     /// none is left out.
     aborted: Option<Vec<AbortedTransaction>>,
+    /// The first offset of each open transaction to leave out.
+    open: BTreeMap<ProducerId, Offset>,
     /// The next record has this offset or a larger one.
     next: Offset,
     /// Batches that were read and not opened yet.
@@ -42,6 +46,7 @@ impl LogRecords {
             core,
             bound,
             aborted: None,
+            open: BTreeMap::new(),
             next: from,
             batches: Bytes::new(),
             records: None,
@@ -53,6 +58,20 @@ impl LogRecords {
         Self {
             aborted: Some(Vec::new()),
             ..Self::new(core, from, Bound::Until(until))
+        }
+    }
+
+    pub(super) fn decided(core: Arc<LogCore>, from: Offset) -> Self {
+        let appender = core.appender();
+        let producers = appender.producers.entries();
+        let open = producers.filter_map(|p| Some((p.producer_id, p.transaction_start?)));
+        let open = open.collect();
+        // What is open is open up to here.
+        let until = core.ends().end;
+        drop(appender);
+        Self {
+            open,
+            ..Self::committed(core, from, until)
         }
     }
 
@@ -82,6 +101,12 @@ impl LogRecords {
             })
     }
 
+    /// Whether the batch is of an open transaction that is left out.
+    fn is_open(&self, header: &BatchHeader) -> bool {
+        let start = self.open.get(&header.producer_id);
+        header.attributes.is_transactional() && start.is_some_and(|s| *s <= header.base_offset)
+    }
+
     /// Opens the next data batch; `false` at the bound.
     fn open(&mut self) -> Result<bool, ReadError> {
         loop {
@@ -100,7 +125,8 @@ impl LogRecords {
             let header = BatchHeader::parse(&self.batches).map_err(malformed)?;
             let size = header.size_bytes().min(self.batches.len());
             let batch = self.batches.split_to(size);
-            let is_passed = header.attributes.is_control() || self.is_aborted(&header);
+            let is_left_out = self.is_aborted(&header) || self.is_open(&header);
+            let is_passed = header.attributes.is_control() || is_left_out;
             if is_passed || header.record_count == 0 {
                 self.next = self.next.max(header.next_offset());
                 continue;

@@ -519,6 +519,36 @@ fn committed_records_leave_out_aborted_ones() {
 }
 
 #[test]
+fn decided_records_leave_out_open_ones_as_well() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    let mut history = work(&log);
+    let open = history.write(&log, 4);
+    let committed = history.write(&log, 5);
+    let aborted = history.write(&log, 6);
+    history.end(&log, 5, false);
+    history.end(&log, 6, true);
+    log.fill(1);
+    let plain = log.ends().end.get() - 1;
+    let still_open = history.write(&log, 4);
+    let decided = |from| {
+        let records = crate::log::LogRecords::decided(Arc::clone(&log), Offset::new(from));
+        let offsets = records.map(|record| record.unwrap().offset.get());
+        offsets.collect::<Vec<_>>()
+    };
+    let found = decided(0);
+    let until = Offset::new(open);
+    let before = crate::log::LogRecords::committed(Arc::clone(&log), Offset::ZERO, until);
+    let mut expected: Vec<i64> = before.map(|record| record.unwrap().offset.get()).collect();
+    expected.extend([committed, plain]);
+    assert_eq!(found, expected, "not {open}, {aborted} and {still_open}");
+    for from in 0..still_open {
+        let expected: Vec<i64> = expected.iter().copied().filter(|o| *o >= from).collect();
+        assert_eq!(decided(from), expected);
+    }
+}
+
+#[test]
 fn a_full_index_ends_the_segment() {
     let mut kit = Kit::new();
     kit.config.segment_index_bytes = 3 * TXN_ENTRY_LEN as u32;
