@@ -1,7 +1,7 @@
 //! Reads the log of a shard into its machine.
 
 use ottla_coordinator::group::{GroupShard, Record, RecordError};
-use ottla_log::{Bound, Offset, ReadError};
+use ottla_log::{Offset, ReadError};
 
 use crate::partition::Partition;
 
@@ -14,14 +14,14 @@ pub(super) enum LoadError {
     Record { offset: Offset, source: RecordError },
 }
 
-/// Replays all of the log.
+/// Replays all of the log. What a transaction committed counts where its end is in the log and says
+/// so: a broker that had this directory before may have kept offsets of transactions.
 pub(super) fn replay(
     partition: &Partition,
     mut machine: GroupShard,
 ) -> Result<GroupShard, LoadError> {
-    let ends = partition.log().ends();
     let log = partition.log();
-    for record in log.records_until(ends.start, Bound::Until(ends.end)) {
+    for record in log.decided_records(log.ends().start) {
         let record = record?;
         let offset = record.offset;
         let key = record.key.unwrap_or_default();

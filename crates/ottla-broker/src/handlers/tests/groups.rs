@@ -8,6 +8,7 @@ mod rebalance;
 mod recovery;
 mod refused;
 mod topic;
+mod transactions;
 mod versions;
 mod weights;
 
