@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use crate::budget::Spent;
 use crate::deny;
 use crate::step::{Run, Step, cargo, cargo_with};
 
@@ -144,6 +145,7 @@ pub fn run(only: &[&str]) -> Result<(), String> {
     }
     let strict = is_strict();
     let (mut passed, mut failed, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    let mut spent = Spent::default();
     for step in STEPS
         .iter()
         .filter(|s| only.is_empty() || only.contains(&s.name))
@@ -154,6 +156,7 @@ pub fn run(only: &[&str]) -> Result<(), String> {
             println!("\n== {}: {}", step.name, step.about);
             let started = Instant::now();
             let outcome = step.run.run();
+            spent.add(step.name, started.elapsed());
             let seconds = started.elapsed().as_secs_f64();
             match outcome {
                 Ok(parts) => {
@@ -174,6 +177,7 @@ pub fn run(only: &[&str]) -> Result<(), String> {
             println!("{word:8} {step}");
         }
     }
+    spent.print();
     println!(
         "{} passed, {} failed, {} skipped",
         passed.len(),
@@ -201,5 +205,18 @@ pub fn list() {
             (_, needs) => &needs.join(", "),
         };
         println!("{:10} {} (needs {needs})", step.name, step.about);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget;
+
+    #[test]
+    fn every_step_has_a_budget() {
+        for step in STEPS {
+            assert!(budget::of(step.name).is_some(), "{}", step.name);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What `cargo xtask` does: the steps of the check, and the house rules as tests.
 
 pub mod bench;
+pub mod budget;
 pub mod check;
 pub mod deny;
 pub mod examples;
