@@ -146,6 +146,15 @@ pub const DEFECTS: &[Defect] = &[
         BROKER::"handlers::tests::groups::rebalance::a_disk_that_stalls_costs_no_member_its_place",
         "ottla-broker/src/groups/shard.rs":
         "self.shard.durable(decided.until, &self.session).await?;" => ""),
+    defect!("groups-believe-aborted-offsets", "offsets of a transaction count once it is committed",
+        BROKER::"handlers::tests::groups::transactions::\
+            offsets_of_transactions_count_once_these_are_committed",
+        "ottla-broker/src/groups/load.rs": "log.decided_records(log.ends().start)" =>
+        "log.records(log.ends().start)"),
+    defect!("leaders-are-told-on-credit", "memory for answers is charged before they are made",
+        BROKER::"handlers::tests::groups::weights::what_a_leader_is_told_waits_for_the_budget",
+        "ottla-broker/src/handlers/groups/members.rs": "    charge.grow(telling).await;\n" =>
+        "    let _ = telling;\n    charge.resume();\n"),
     // Producers and transactions.
     defect!("answer-a-duplicate-early", "a duplicate waits for the durability of its original",
         LOG::"log::tests::a_repetition_promises_what_its_original_does",
