@@ -36,7 +36,9 @@ const ODDITIES: &str = "
   version which codecs it may use (KAFKA-18659).
 - GetTelemetrySubscriptions and PushTelemetry are answered and not named, as by a Kafka without a
   plugin that takes metrics: nothing is subscribed to. What is pushed all the same is dropped
-  unread; Kafka decompresses it first.
+  unread; Kafka decompresses it first. Nothing is remembered of a client: one that asks again too
+  soon, pushes too soon or pushes after its last push is answered with error 0, where Kafka says
+  THROTTLING_QUOTA_EXCEEDED or INVALID_REQUEST.
 - A version of ApiVersions that is not served is answered in the form of version 0, with error 35
   and the versions of ApiVersions itself (KIP-511). Any other unknown version closes the connection.
 - The response to ApiVersions has the old header in every version.
