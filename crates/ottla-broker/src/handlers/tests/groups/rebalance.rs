@@ -162,6 +162,31 @@ fn the_passing_of_time_alone_lets_those_who_wait_go_on() {
 }
 
 #[test]
+fn a_first_member_waits_for_others_only_where_that_is_set() {
+    for (given, waits) in [(&[][..], false), (&[INITIAL_DELAY][..], true)] {
+        let clock = TestClock::frozen();
+        let mut options = BrokerOptions::new(Storage::InMemory);
+        options.clock = Arc::new(clock.clone());
+        options.config = config(given);
+        let alone = Alone::with(options);
+        alone.find("g");
+        let joins = join("g", &alone.new_member_id("g"));
+        let joined = match waits {
+            false => ask!(alone, 9, JoinGroup, joins),
+            true => {
+                let parked = alone.park(9, joins);
+                clock.advance(Duration::from_secs(3));
+                response!(alone.finish(parked), JoinGroup)
+            }
+        };
+        assert_eq!((joined.error_code, joined.generation_id), (0, 1));
+    }
+}
+
+/// Kafka's default.
+const INITIAL_DELAY: (&str, &str) = ("group.initial.rebalance.delay.ms", "3000");
+
+#[test]
 fn a_broker_that_ends_lets_nobody_wait() {
     let alone = Alone::start();
     let _first = alone.member("g");
