@@ -16,6 +16,7 @@ use ottla_partition::metadata::config::{
     BrokerConfig, ConfigProblem, ConfigWarning, address_counts, broker_def, known_broker_keys,
 };
 
+pub(crate) use self::listeners::secured;
 use crate::limits::Limits;
 use crate::listener::{AdvertiseSpec, ListenerSpec};
 

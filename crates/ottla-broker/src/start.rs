@@ -143,7 +143,9 @@ async fn assemble(
     runtime: Arc<Runtime>,
     options: BrokerOptions,
 ) -> Result<RunningBroker, StartError> {
-    let problems = listener::listener_problems(&options.listen, &options.advertise);
+    let mut problems = listener::listener_problems(&options.listen, &options.advertise);
+    let secured = |spec| settings::secured(spec, &options.config);
+    problems.extend(options.listen.iter().filter_map(secured));
     if !problems.is_empty() {
         return Err(InvalidSettings { problems }.into());
     }

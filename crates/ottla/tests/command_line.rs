@@ -98,6 +98,25 @@ fn a_setting_may_be_a_list() {
 }
 
 #[test]
+fn a_listener_that_asks_for_security_is_not_served_in_the_clear() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |listen: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+        command.args(["serve", "--in-memory", "--listen", listen]);
+        command.args(more).current_dir(dir.path());
+        command
+    };
+    for protocol in ["SSL", "SASL_PLAINTEXT", "sasl_ssl"] {
+        let told = refusal(&mut start(&format!("{protocol}://127.0.0.1:0"), &[]), 1);
+        assert!(told.contains("does not implement"), "{told}");
+    }
+    let map = ["--set", "listener.security.protocol.map=OUT:SSL"];
+    let told = refusal(&mut start("OUT://127.0.0.1:0", &map), 1);
+    assert!(told.contains("asks for SSL"), "{told}");
+    ready(start("OUT://127.0.0.1:0", &["--ready-json"]));
+}
+
+#[test]
 fn an_empty_variable_is_unset_and_a_wrong_one_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let names = [

@@ -36,10 +36,7 @@ pub(super) fn listeners(
                 let name = spec.name.as_deref().unwrap_or("PLAINTEXT");
                 let protocol = protocol_of(name, &protocols);
                 if !protocol.eq_ignore_ascii_case("PLAINTEXT") {
-                    problems.push(format!(
-                        "listener {text:?} asks for {protocol}, which Ottla does not implement; \
-                         use PLAINTEXT, or leave it out"
-                    ));
+                    problems.push(refusal(&text, protocol));
                 }
                 listen.push(spec);
             }
@@ -62,6 +59,25 @@ pub(super) fn listeners(
         advertise.clear();
     }
     (listen, advertise, problems)
+}
+
+/// What is wrong with `spec` where it asks for security, by its name or by what the settings say of
+/// that: served in the clear, it would be taken for what it is not.
+pub(crate) fn secured(spec: &ListenerSpec, config: &BrokerConfig) -> Option<String> {
+    let map = config.text("listener.security.protocol.map");
+    let map = map.unwrap_or_default().split(',');
+    let map: Vec<String> = map.map(|item| item.trim().to_owned()).collect();
+    let protocol = protocol_of(spec.name.as_deref()?, &map);
+    let is = |known: &&str| protocol.eq_ignore_ascii_case(known);
+    let known = ["SSL", "SASL_PLAINTEXT", "SASL_SSL"].into_iter().find(is)?;
+    Some(refusal(&spec.to_string(), known))
+}
+
+fn refusal(listener: &str, protocol: &str) -> String {
+    format!(
+        "listener {listener:?} asks for {protocol}, which Ottla does not implement; use PLAINTEXT, \
+         or leave it out"
+    )
 }
 
 /// The security protocol of the listener `name`: what the map says, else the name itself.
