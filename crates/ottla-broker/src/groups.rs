@@ -121,7 +121,7 @@ impl Groups {
         }
     }
 
-    /// Asks every shard that this broker has, and that can be asked.
+    /// Asks every shard that this broker has, and that can be asked, for what writes nothing.
     pub(crate) async fn ask_all(
         &self,
         core: &Arc<BrokerCore>,
@@ -139,9 +139,6 @@ impl Groups {
         let mut asked = Vec::new();
         for (_, number) in ids.into_iter().filter(|(id, _)| *id == topic.id) {
             let shard = self.open(core, topic, number).await;
-            if let Ok(shard) = &shard {
-                let _room = shard.room(core, request).await;
-            }
             match shard.and_then(|shard| shard.ask(session, request.clone())) {
                 Ok(told) => asked.push(told),
                 // What is not kept here any more is for its keeper to tell.

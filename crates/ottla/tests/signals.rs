@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use ottla_protocol::client::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -17,6 +18,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const MARKER: &str = "data/kafka/.kafka_cleanshutdown";
+
+/// One test at a time: a stop has two seconds, which must not go to the tests beside it.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A directory in memory where the machine has that: a stop may be cut short by a slow disk.
 fn directory() -> TempDir {
@@ -116,6 +123,7 @@ fn expect_record(dir: &Path) {
 
 #[test]
 fn a_signal_ends_it_in_good_order_with_requests_in_hand() {
+    let _turn = alone();
     for signals in [
         &[Signal::INT][..],
         &[Signal::TERM],
@@ -177,6 +185,7 @@ fn expect_kill_safe(dir: &Path) {
 
 #[test]
 fn what_takes_longer_than_a_stop_may_is_left_without_the_marker() {
+    let _turn = alone();
     let dir = directory();
     let mut child = stuck_start(dir.path());
     send(&child, &[Signal::TERM, Signal::INT]);
@@ -191,6 +200,7 @@ fn what_takes_longer_than_a_stop_may_is_left_without_the_marker() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
+    let _turn = alone();
     let dir = directory();
     let mut child = stuck_start(dir.path());
     while child.try_wait().unwrap().is_none() {
@@ -207,6 +217,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn who_speaks_another_protocol_is_logged_with_the_fix() {
+    let _turn = alone();
     let dir = directory();
     for (first, fix) in [
         (

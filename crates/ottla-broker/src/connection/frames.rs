@@ -92,8 +92,11 @@ struct Incoming {
 
 impl Frames {
     pub(crate) fn new(read: ReadSide, limits: Arc<Limits>, account: Arc<Account>) -> Self {
+        let mut behind = account.charge();
+        // It waits for the requests before it, and so must keep the overdraft from nobody.
+        behind.park();
         Self {
-            behind: account.charge(),
+            behind,
             read_at: Instant::now(),
             read,
             limits,

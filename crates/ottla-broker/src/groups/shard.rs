@@ -469,7 +469,15 @@ pub(crate) struct Asked {
 impl Asked {
     /// The answer, once it is there and durable. Where the session is in a hurry there is none
     /// that other members would have to be waited for.
-    pub(crate) async fn answer(mut self) -> Told {
+    pub(crate) async fn answer(self) -> Told {
+        self.held_answer().await.map(|(told, _)| told)
+    }
+
+    /// The same, and what begins the session of the member that it tells: for who has to wait for
+    /// more before the answer leaves.
+    pub(crate) async fn held_answer(
+        mut self,
+    ) -> Result<(GroupResponse, Option<BeginsSession>), ErrorCode> {
         let told = tokio::select! {
             biased;
             told = &mut self.told => told,
@@ -477,9 +485,11 @@ impl Asked {
         };
         // Without a word the shard was lost.
         let decided = told.map_err(|_| ErrorCode::NotCoordinator)?;
-        let _begins = decided.session.map(|key| BeginsSession(&self.shard, key));
+        let begins = decided
+            .session
+            .map(|key| BeginsSession(Arc::clone(&self.shard), key));
         self.shard.durable(decided.until, &self.session).await?;
-        Ok(decided.response)
+        Ok((decided.response, begins))
     }
 }
 
@@ -496,9 +506,10 @@ impl Drop for Asked {
 }
 
 /// Begins a session when an answer leaves, one way or the other.
-struct BeginsSession<'a>(&'a Shard, MemberKey);
+#[derive(Debug)]
+pub(crate) struct BeginsSession(Arc<Shard>, MemberKey);
 
-impl Drop for BeginsSession<'_> {
+impl Drop for BeginsSession {
     fn drop(&mut self) {
         self.0.answered(&self.1);
     }

@@ -159,6 +159,10 @@ impl Doorkeeper {
         let mut inside = self.inside.lock();
         if inside.rules != rules {
             rules.warn();
+            if rules.rate_max != inside.rules.rate_max {
+                // What is due was reckoned by the rate of before.
+                inside.pace = Pace::default();
+            }
             inside.rules = rules;
             drop(inside);
             self.left.notify_waiters();
@@ -375,11 +379,12 @@ mod tests {
         door.set_rules(rules(3, 10));
         assert_eq!(admit(&door, NEAR).unwrap_err(), Refusal::Total(3));
         let mut own = rules(10, 2);
-        own.overrides = [(FAR.into(), 4), (NEAR.into(), 0)].into();
+        own.overrides = [(FAR.into(), 4), (NEAR.into(), 1)].into();
         door.set_rules(own);
         let _fourth = admit(&door, FAR).unwrap();
         assert_eq!(admit(&door, FAR).unwrap_err(), Refusal::Address(4));
-        assert_eq!(admit(&door, NEAR).unwrap_err(), Refusal::Address(0));
+        let _own = admit(&door, NEAR).unwrap();
+        assert_eq!(admit(&door, NEAR).unwrap_err(), Refusal::Address(1));
         drop(inside);
     }
 

@@ -36,7 +36,8 @@ impl DoorRules {
         let rate = config.broker("max.connection.creation.rate").number();
         Self {
             connections_asked: asked,
-            connections_max: asked.min(limits.files().connections_most),
+            // One at least: a broker that nobody can reach could never be told better.
+            connections_max: asked.clamp(1, limits.files().connections_most),
             per_address_max: per_address.unwrap_or(limits.connections_per_address_max),
             overrides: overrides
                 .text()
@@ -48,10 +49,15 @@ impl DoorRules {
         }
     }
 
-    /// How many connections `address` may have. No stranger may have all there are.
+    /// How many connections `address` may have. No stranger may have all there are, where there are
+    /// several, and the machine itself always has one.
     pub(crate) fn most_from(&self, address: IpAddr) -> usize {
-        let kept = self.connections_max / KEPT_FROM_ONE;
+        let kept = match self.connections_max {
+            ..=1 => 0,
+            several => (several / KEPT_FROM_ONE).max(1),
+        };
         match self.overrides.get(&address) {
+            Some(most) if address.is_loopback() => (*most).max(1),
             Some(most) => *most,
             None if address.is_loopback() => usize::MAX,
             None => self.per_address_max.min(self.connections_max - kept),
@@ -122,5 +128,25 @@ mod tests {
         let rules = rules(&config, &limits);
         assert_eq!(rules.connections_asked, 2_147_483_647);
         assert_eq!(rules.connections_max, limits.files().connections_most);
+    }
+
+    #[test]
+    fn nobody_is_locked_out_for_good() {
+        let (own, stranger) = (
+            "127.0.0.1".parse().unwrap(),
+            "192.0.2.1".parse::<IpAddr>().unwrap(),
+        );
+        for (all, most_from_one) in [("0", 1), ("1", 1), ("2", 1), ("7", 6), ("80", 70)] {
+            let given = [
+                ("max.connections", all),
+                ("max.connections.per.ip.overrides", "127.0.0.1:0"),
+            ];
+            let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let (config, _) = BrokerConfig::new(given).unwrap();
+            let rules = rules(&config, &Limits::default());
+            assert_eq!(rules.connections_max, all.parse::<usize>().unwrap().max(1));
+            assert_eq!(rules.most_from(stranger), most_from_one, "of {all}");
+            assert_eq!(rules.most_from(own), 1);
+        }
     }
 }

@@ -279,3 +279,26 @@ fn what_lies_behind_a_frame_is_charged_until_it_is_taken() {
         assert_eq!(budget.used(), first.charge.bytes() + second.charge.bytes());
     });
 }
+
+#[test]
+fn what_lies_behind_a_frame_keeps_the_overdraft_from_nobody() {
+    run(async {
+        let (mut frames, mut theirs, budget) = frames(Limits {
+            budget_bytes: 20_000,
+            ..Limits::default()
+        });
+        let mut half_received = budget.charge();
+        assert!(half_received.try_grow(15_000));
+        let mut bytes = [frame(&body(5000)), frame(&body(9000))].concat();
+        bytes.truncate(11_000);
+        theirs.write_all(&bytes).await.unwrap();
+        let first = frames.next().await.unwrap();
+        assert!(budget.used() > 20_000, "it has the overdraft");
+        drop(first);
+        assert!(frames.behind.bytes() > 5000);
+        let mut grows = Box::pin(half_received.grow(1000));
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(grows.as_mut().poll(cx).is_ready()));
+        assert!(polled.await, "the overdraft did not come back");
+    });
+}

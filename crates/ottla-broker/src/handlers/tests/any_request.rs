@@ -54,7 +54,7 @@ fn every_denial_is_answered_in_the_form_of_its_version() {
     assert_eq!(before, after, "one who may do nothing changed something");
 }
 
-/// The first word of an answer that is not "NONE" is what a trace line shows of it, whichever API
+/// A word of an answer that is not "NONE" is what a trace line shows of it, whichever API
 /// it is of.
 #[test]
 fn every_error_of_an_answer_is_seen_by_the_trace() {
