@@ -196,7 +196,8 @@ impl Segment {
             if self.active.swap(true, Ordering::AcqRel) {
                 return Ok(());
             }
-            matches!(state.index, Index::Memory(_)) && !matches!(state.aborted, Aborted::File)
+            let knows_aborted = matches!(state.aborted, Aborted::Memory { .. });
+            matches!(state.index, Index::Memory(_)) && knows_aborted
         };
         self.drop_void_seal().inspect_err(|_| self.seal())?;
         if !self.dirty.load(Ordering::Acquire) {

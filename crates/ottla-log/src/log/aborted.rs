@@ -49,6 +49,20 @@ impl LogCore {
         Ok(aborted)
     }
 
+    /// Finds out what was aborted in the last one of `segments`, before it gets batches (again):
+    /// where its index is bad that must be known before anything is cut or written.
+    pub(super) fn learn_aborted(&self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
+        let Some((last, before)) = segments.split_last().filter(|(last, _)| !last.is_active())
+        else {
+            return Ok(());
+        };
+        let base = last.base();
+        match last.collect_aborted(base, base, &mut Vec::new()) {
+            Err(_) if last.may_restore_aborted() && self.restore_aborted(before, last) => Ok(()),
+            known => known.map(|_| ()),
+        }
+    }
+
     /// Makes the transaction index of `segment` anew, which follows on `before`; whether that could
     /// be done. Where it failed because of the disk it is tried again by the next reader.
     fn restore_aborted(&self, before: &[Arc<Segment>], segment: &Segment) -> bool {

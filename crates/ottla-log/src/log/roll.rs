@@ -42,6 +42,7 @@ impl LogCore {
                 segment_bytes,
             });
         }
+        self.learn_aborted(&self.segments.load())?;
         let active = self.active();
         active.activate()?;
         let extent = active.extent();

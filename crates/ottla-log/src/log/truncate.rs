@@ -34,6 +34,7 @@ impl LogCore {
             return Err(self.no_such_offset(to));
         };
         let mut cut = cut_of(keep, to)?;
+        self.learn_aborted(segments.get(..index).unwrap_or_default())?;
         // Where the start lies within the batch that goes, the log goes on there.
         cut.next = cut.next.max(ends.start);
         self.shared

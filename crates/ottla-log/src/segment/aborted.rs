@@ -252,8 +252,11 @@ impl Segment {
     /// Gets them into memory, so that more can be added. The file stays for who is about to read
     /// it, and is replaced when the segment is sealed again.
     pub(super) fn resume_aborted(&self) -> Result<(), StorageError> {
-        if !matches!(self.state.lock().aborted, Aborted::File) {
-            return Ok(());
+        match &self.state.lock().aborted {
+            Aborted::Memory { .. } => return Ok(()),
+            // To begin with none would pass what was aborted for committed.
+            Aborted::Unknown { error, .. } => return Err(error.clone()),
+            Aborted::File => {}
         }
         let sealed = self.sealed_aborted()?;
         let index = sealed.to_active(self.rules.bytes_max);

@@ -10,7 +10,7 @@ use crate::index::{AbortedTransaction, TXN_ENTRY_LEN};
 use crate::log::dir::{self, file_in};
 use crate::log::kit::{Kit, at, batch, closed};
 use crate::log::tests::check_files;
-use crate::log::{AppendError, Bound, Known, LeaderAppend, LogCore, ReadError};
+use crate::log::{AppendError, Bound, Known, LeaderAppend, LogCore, ReadError, TruncateError};
 use crate::vfs::{CrashPoints, Fault, FaultVfs, MemVfs, OpenMode, Operation, Rule, Vfs};
 use crate::{
     BatchOptions, LeaderEpoch, Limits, Offset, Origin, ProducerEpoch, ProducerId, Sequence,
@@ -752,4 +752,85 @@ fn a_rotten_index_is_made_anew_by_who_finds_it() {
         log.committed(log.ends().end);
         history.check(&log);
     }
+}
+
+/// A log whose transaction indexes went bad on disk, the place of a segment among its segments
+/// that has one, and an offset in the middle of it.
+fn rotten(kit: &Kit) -> (Arc<LogCore>, History, usize, Offset) {
+    let log = kit.open(&Known::default());
+    let history = work(&log);
+    commit(kit, &log);
+    while log.maintain(at(2000)).unwrap().more {}
+    let paths = kinds(kit, &log, dir::TXN_INDEX);
+    assert!(paths.len() > 1);
+    paths.iter().for_each(|path| damage(kit, path, 33));
+    close_files(kit);
+    let segments = log.segments.load_full();
+    let is_its = |segment: &Arc<crate::segment::Segment>| {
+        file_in(&log.dir, segment.base(), dir::TXN_INDEX) == paths[1]
+    };
+    let place = segments.iter().position(is_its).unwrap();
+    let (base, next) = (segments[place].base(), segments[place].extent().next);
+    let to = base.plus((next.get() - base.get()) / 2);
+    (log, history, place, to)
+}
+
+#[test]
+fn a_segment_with_a_rotten_index_gets_aborts_again() {
+    for is_found in [true, false] {
+        let kit = Kit::new();
+        let (log, mut history, place, to) = rotten(&kit);
+        if is_found {
+            let from = log.segments.load()[place].base();
+            let waits = log.read_committed_nowait(from, usize::MAX, to);
+            assert!(
+                waits.unwrap().is_none(),
+                "who must not wait makes nothing anew"
+            );
+            assert!(log.segments.load()[place].lacks_aborted());
+        }
+        log.truncate_to(to).unwrap();
+        let end = log.ends().end;
+        history.truncate(end.get());
+        history.write(&log, 1010);
+        history.end(&log, 1010, true);
+        assert_eq!(log.segments.load().len(), place + 1, "of the cut segment");
+        let open: Vec<i64> = history.open.iter().map(|(producer, _)| *producer).collect();
+        for producer in open {
+            history.end(&log, producer, true);
+        }
+        commit(&kit, &log);
+        history.check(&log);
+        let log = kit.open(&closed(&log));
+        log.committed(log.ends().end);
+        history.check(&log);
+    }
+}
+
+#[test]
+fn nothing_is_cut_where_what_was_aborted_stays_unknown() {
+    let kit = Kit::new();
+    let (log, history, place, to) = rotten(&kit);
+    let segment = Arc::clone(&log.segments.load()[place]);
+    // The magic of its first batch: it cannot be made anew of that.
+    damage(&kit, &segment.path(), 16);
+    let ends = log.ends();
+    for _ in 0..2 {
+        let refused = log.truncate_to(to).unwrap_err();
+        let is_corrupt = |error: &StorageError| matches!(error, StorageError::Corrupt { .. });
+        assert!(
+            matches!(&refused, TruncateError::Storage(error) if is_corrupt(error)),
+            "{refused:?}"
+        );
+    }
+    assert!(segment.activate().is_err() && !segment.is_active());
+    // The log goes on.
+    assert_eq!(log.ends(), ends);
+    log.fill(1);
+    log.read(
+        to,
+        1,
+        Bound::Until(Offset::new(history.last_stable(ends.end.get()))),
+    )
+    .unwrap();
 }
