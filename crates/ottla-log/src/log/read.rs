@@ -101,17 +101,13 @@ impl LogCore {
         self.unchanged(|segments| {
             let bound = Bound::Until(until);
             let (batches, at) = self.read_in(segments, from, max_bytes, bound, wait)?;
-            let aborted = self.aborted_in(segments, at, &batches, wait);
-            // That an index is missing says nothing where the log is gone.
-            self.check_readable().map_err(Fault::Read)?;
-            Ok(CommittedSlice {
-                batches,
-                aborted: aborted?,
-            })
+            let aborted = self.aborted_in(segments, at, &batches, wait)?;
+            Ok(CommittedSlice { batches, aborted })
         })
     }
 
-    /// Reads by `read`, and again where the log was cut meanwhile, or other segments are in it.
+    /// Reads by `read`, and again where the log was cut meanwhile, or segments have left it. That
+    /// others came behind them is nothing: who reads a long time would never be done.
     pub(super) fn unchanged<T>(
         &self,
         read: impl Fn(&Segments) -> Result<T, Fault>,
@@ -122,9 +118,12 @@ impl LogCore {
             let truncations = self.truncations.load(Ordering::Acquire);
             let segments = self.segments.load_full();
             let read = read(&segments);
+            // What was opened by the names of a deleted log may be the next one's; and that a file
+            // is missing says nothing then.
+            self.check_readable().map_err(Fault::Read)?;
             // The files of segments that left the log may be gone by now, or others have their
             // names.
-            if Arc::ptr_eq(&segments, &self.segments.load_full())
+            if begins_with(&self.segments.load(), &segments)
                 && self.truncations.load(Ordering::Acquire) == truncations
             {
                 return read;
@@ -258,6 +257,12 @@ pub(super) enum Fault {
     /// The device would have to be waited for.
     WouldBlock,
     Read(ReadError),
+}
+
+/// Whether `segments` are those of `before` and perhaps more behind them.
+fn begins_with(segments: &Segments, before: &Segments) -> bool {
+    let first = segments.get(..before.len());
+    first.is_some_and(|first| first.iter().zip(before).all(|(a, b)| Arc::ptr_eq(a, b)))
 }
 
 /// The batches of `segment` from the one that holds `from` on, below `limit`; `None` where it has

@@ -1,5 +1,6 @@
 //! Reads: ranges, bounds, checks, pins, and readers beside an appender.
 
+use std::cell::Cell;
 use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
@@ -313,4 +314,63 @@ fn readers_beside_an_appender_see_whole_batches_only() {
             });
         }
     });
+}
+
+#[test]
+fn who_reads_a_long_time_is_done_beside_an_appender() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    log.fill(60);
+    let reads = Cell::new(0);
+    let read_beside = |beside: &dyn Fn()| {
+        reads.set(0);
+        let read = log.unchanged(|segments| {
+            reads.set(reads.get() + 1);
+            if reads.get() < 3 {
+                beside();
+            }
+            Ok(segments.len())
+        });
+        (read.unwrap(), reads.get())
+    };
+    let count = || log.segments.load().len();
+    let before = count();
+    assert_eq!(read_beside(&|| log.fill(60)), (before, 1));
+    assert!(count() > before, "the log was rolled");
+    // What was read may be gone.
+    let cut = || {
+        log.fill(1);
+        log.truncate_to(log.ends().end.plus(-1)).unwrap();
+    };
+    assert_eq!(read_beside(&cut), (count(), 3));
+    let shorten = || {
+        let second = log.segments.load()[1].base();
+        log.delete_records(second).unwrap();
+    };
+    let before = count();
+    assert_eq!(read_beside(&shorten), (before - 2, 3));
+}
+
+/// The files of a log that nobody used for a while are closed. It is deleted after a reader looked
+/// whether it is there, and before that one opens them: by the names of the next topic.
+#[test]
+fn a_reader_is_not_handed_the_next_topics_file() {
+    let kit = Kit::new();
+    let log = kit.open(&Known::default());
+    log.put(&["of the deleted topic"]);
+    kit.flusher.flush().unwrap();
+    kit.shared.handles.sweep();
+    kit.shared.handles.sweep();
+    let read = log.unchanged(|segments| {
+        log.retire();
+        let aside = log.dir.with_file_name("orders-0.7-delete");
+        kit.vfs().rename(&log.dir, &aside).unwrap();
+        let new = kit.open(&Known::default());
+        new.put(&["of the one after it"]);
+        kit.flusher.flush().unwrap();
+        assert!(segments[0].file().is_ok(), "it is another file");
+        Ok(())
+    });
+    let error = log.waited_for(read.unwrap_err());
+    assert!(matches!(error, ReadError::Deleted(_)), "{error}");
 }
