@@ -211,8 +211,9 @@ impl LogCore {
                 timestamp,
             } = verdict
             {
-                // The log stamped the original with it. Under the producer's own times there is
-                // nothing to tell; Kafka tells the largest of them then.
+                // The log stamped the original with it, unless it took the producer's own times
+                // then: nobody notes which, so the largest of them is told. Where it takes those
+                // now there is nothing to tell; Kafka tells the largest of them then.
                 let is_stamped = appender.config.timestamp_type == TimestampType::LogAppendTime;
                 return Ok(Some(Appended {
                     base_offset,

@@ -3,8 +3,9 @@
 //! What it does is in the files beside this one, by topic. Locks, in the order in which they may
 //! be taken: `compaction` (held during a step of it), `appender` (held during an append's IO),
 //! `syncing` (held during a sync's IO), then the small ones, which are never held during IO:
-//! `epochs`, `boundaries`, `pending`, the ends, a segment's own. A reader takes small ones only; so
-//! do `round_done` and `failed`. `place` comes last of all.
+//! `epochs`, `boundaries`, `pending`, the ends, a segment's own. A reader takes small ones only,
+//! but for one of decided transactions, which takes `appender` once, before it reads; `round_done`
+//! and `failed` take small ones only. `place` comes last of all.
 //!
 //! A deleted log's directory has another name, and its old name may be the next topic's. So
 //! whoever does something to a name in it looks whether the log is gone with `appender`,

@@ -130,10 +130,11 @@ impl LogCore {
                 Some(index) => pending.deleted.swap_remove(index),
             }
         };
-        let Some(_place) = self.stay() else {
-            return Ok(false);
+        let deleted = match self.stay() {
+            None => return Ok(false),
+            Some(_place) => segment.delete_files(),
         };
-        if let Err(error) = segment.delete_files() {
+        if let Err(error) = deleted {
             self.pending.lock().deleted.push((due, segment));
             return Err(error);
         }
