@@ -34,7 +34,8 @@ pub(crate) struct Scan {
     /// Higher than any number seen.
     pub(super) next_sequence: u64,
     /// What stands where the round after the last one would: it begins as one does, and its head is
-    /// damaged. No crash leaves such a thing.
+    /// damaged. No crash leaves such a thing, nor does a write that stops within a round, whose
+    /// head is good. Who looks while somebody writes may meet a head that is half written.
     pub(crate) suspect: Option<Damage>,
     files: [Option<Arc<dyn File>>; 2],
 }
@@ -160,14 +161,14 @@ impl Scan {
 
     fn of(dir: &Path, key: Key, files: [Option<Arc<dyn File>>; 2]) -> Result<Self, ScanError> {
         let mut scan = Self::default();
-        let (mut found, mut unknown) = (Vec::new(), [Vec::new(), Vec::new()]);
-        for ((area, file), unknown) in files.iter().enumerate().zip(&mut unknown) {
+        let (mut found, mut damaged) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for ((area, file), damaged) in files.iter().enumerate().zip(&mut damaged) {
             let Some(file) = file else { continue };
             let path = area_path(dir, area);
             let io = |e| StorageError::io("read", &path, e);
             let heads = heads(&**file, area, key).map_err(io)?;
             found.extend(heads.rounds);
-            *unknown = heads.unknown;
+            *damaged = heads.damaged;
             scan.areas[area].exists = true;
             scan.areas[area].len = file.len().map_err(io)?;
         }
@@ -185,7 +186,7 @@ impl Scan {
         }
         let (last, other) = (scan.active, 1 - scan.active);
         let next = [(last, scan.areas[last].end), (other, 0)];
-        let is_suspect = |(area, position): &&(usize, u64)| unknown[*area].contains(position);
+        let is_suspect = |(area, position): &&(usize, u64)| damaged[*area].contains(position);
         scan.suspect = next.iter().find(is_suspect).map(|(area, position)| Damage {
             path: area_path(dir, *area),
             position: *position,
@@ -235,8 +236,8 @@ fn open(vfs: &dyn Vfs, path: &Path, mode: OpenMode) -> Result<Option<Arc<dyn Fil
 #[derive(Debug, Default)]
 struct Heads {
     rounds: Vec<Found>,
-    /// Where something begins as a round does, and is none.
-    unknown: Vec<u64>,
+    /// Where something begins as a round does, and has no good head.
+    damaged: Vec<u64>,
 }
 
 /// All heads in `file`, in their order; bytes inside a round are not looked at.
@@ -253,6 +254,7 @@ fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Heads> {
                 .checked_add(*len)
                 .is_some_and(|end| end <= file_len)
         };
+        let is_damaged = head.is_none() && format::begins_a_round(block);
         position += match head.and_then(|head| Some((head, head.round_len().filter(fits)?))) {
             Some((head, len)) => {
                 found.rounds.push(Found {
@@ -264,8 +266,10 @@ fn heads(file: &dyn File, area: usize, key: Key) -> io::Result<Heads> {
                 len
             }
             None => {
-                if format::begins_a_round(block) {
-                    found.unknown.push(position);
+                // A good head whose round does not fit is of a write that stopped within it, on a
+                // full device or by a kill: it was never reported durable.
+                if is_damaged {
+                    found.damaged.push(position);
                 }
                 BLOCK
             }

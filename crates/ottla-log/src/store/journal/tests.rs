@@ -310,6 +310,37 @@ fn a_failed_attempt_counts_for_nothing_even_if_it_is_whole() {
     assert_eq!(ends(&scan(&mem)), [1, 3]);
 }
 
+/// A growing write that stops within its round leaves a good head, and the file too short for what
+/// it announces: nothing is damaged.
+#[test]
+fn a_round_that_its_file_is_too_short_for_is_not_suspect() {
+    let block = usize::try_from(BLOCK).unwrap();
+    for fault in [Fault::NoSpace, Fault::Io] {
+        let mem = disk();
+        let vfs = FaultVfs::over(Arc::new(mem.clone()));
+        let dirs = Dirs::new(
+            &(Arc::new(vfs.clone()) as _),
+            Path::new("/kafka"),
+            Path::new(DIR),
+        );
+        let max = 4 * AREA_BYTES_FIRST;
+        let mut journal = Journal::new(Arc::new(vfs.clone()), dirs, KEY, max, &scan(&mem));
+        write(&mut journal, 1, &vec![1; 20 * block]).unwrap();
+        assert_eq!(area(&mem, 0).len().unwrap(), AREA_BYTES_FIRST);
+        let short = Rule::new(Fault::Short(14 * block)).on(Operation::Write);
+        vfs.inject(short.nth(0));
+        vfs.inject(Rule::new(fault).on(Operation::Write));
+        assert!(write(&mut journal, 2, &vec![2; 30 * block]).is_err());
+        assert_eq!(area(&mem, 0).len().unwrap(), 35 * BLOCK);
+        let plans = [CrashPlan::EVERYTHING, CrashPlan::SYNCED_ONLY].into_iter();
+        for plan in plans.chain((0..50).map(CrashPlan::torn)) {
+            let killed = scan(&mem.crash(&plan));
+            assert_eq!(ends(&killed), [1], "{fault:?} {plan:?}");
+            assert_eq!(killed.suspect, None, "{fault:?} {plan:?}");
+        }
+    }
+}
+
 #[test]
 fn a_full_device_is_no_failure_and_space_may_come_back() {
     let mem = disk();
