@@ -302,6 +302,11 @@ impl<'a> Looker<'a> {
             }
         };
         self.look.said.next_round = scan.next_sequence();
+        if let Some(suspect) = &scan.suspect {
+            // No finding: a broker beside us may be writing it just now.
+            let what = format!("byte {}: {}", suspect.position, suspect.why);
+            self.note(&suspect.path, what);
+        }
         for round in &scan.rounds {
             let path = area_path(&self.own, round.area);
             let mut position = round.data_position;

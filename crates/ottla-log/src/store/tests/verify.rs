@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use super::super::journal::{Scan, area_path};
 use super::kit::{DIR, id, log_options, record, small, topic, world, written};
 use super::rot::{files, filled, flip};
 use crate::inspect::{Finding, Note, Report, Verified, verify_dir};
@@ -151,6 +152,11 @@ fn what_is_no_loss_is_noted() {
     noted(&gone, "unless compacted");
     noted(&torn, "the last 4 bytes are no whole batch");
     let at_rest = dir().join("ottla/at-rest");
+    let (path, head) = last_round(&vfs);
+    noted(
+        &|vfs| flip(vfs, &path, head + 20),
+        "the head of a flush round is damaged",
+    );
     noted(
         &|vfs| put(vfs, &at_rest, b""),
         "Apache Kafka ran here since",
@@ -234,12 +240,26 @@ fn has_no_meaning(vfs: &MemVfs, path: &Path, position: u64, is_clean: bool) -> b
     }
 }
 
-/// Whether the byte is of a round that is followed by one that counts.
-fn is_of_a_round(vfs: &MemVfs, path: &Path, position: u64) -> bool {
-    use super::super::journal::{Scan, area_path};
+fn journal(vfs: &MemVfs) -> (Scan, PathBuf) {
     let own = dir().join("ottla");
     let format = super::super::format_file::FormatFile::decode(&content(vfs, &own.join("format")));
     let scan = Scan::look(vfs, &own, format.unwrap().key).unwrap();
+    (scan, own)
+}
+
+/// The file of the journal's last round, and where that begins.
+fn last_round(vfs: &MemVfs) -> (PathBuf, u64) {
+    let (scan, own) = journal(vfs);
+    let round = scan.rounds.last().unwrap();
+    (
+        area_path(&own, round.area),
+        round.data_position / 4096 * 4096,
+    )
+}
+
+/// Whether the byte is of a round that is followed by one that counts.
+fn is_of_a_round(vfs: &MemVfs, path: &Path, position: u64) -> bool {
+    let (scan, own) = journal(vfs);
     let (_, counting) = scan.rounds.split_last().unwrap();
     let area = usize::from(path == area_path(&own, 1));
     counting
@@ -345,32 +365,54 @@ fn and_after_a_kill() {
 /// while another thread verifies again and again.
 #[test]
 fn beside_a_store_at_work_nothing_false_is_found() {
-    const READINGS: usize = 12;
+    const READINGS_MIN: usize = 12;
+    const ROUNDS_MIN: usize = 4;
     let vfs = MemVfs::new();
     let store = Store::open_in(world(vfs.clone()), DIR, small())
         .unwrap()
         .store;
-    let done = AtomicBool::new(false);
-    let (mut told, mut seals) = (Vec::new(), 0);
+    let (done, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (mut told, mut readings, mut logs, mut seals) = (Vec::new(), 0, 0, 0);
     thread::scope(|scope| {
-        scope.spawn(|| work(&store, &done));
-        for _ in 0..READINGS {
+        let worker = scope.spawn(|| work(&store, &done, &rounds));
+        // A reading may come before there is anything to read. The work ends by itself, too, and
+        // so do the readings with it.
+        let is_enough = |readings, logs, seals| {
+            let ran = rounds.load(Ordering::Acquire);
+            readings >= READINGS_MIN && ran >= ROUNDS_MIN && logs > 0 && seals > 0
+        };
+        while !is_enough(readings, logs, seals) && !worker.is_finished() {
             let (verified, findings, _) = verified(&vfs, dir());
+            readings += 1;
+            logs += verified.logs;
             seals += verified.seals;
             told.extend(findings);
         }
         done.store(true, Ordering::Release);
     });
     assert_eq!(told, []);
+    let rounds = rounds.into_inner();
+    println!("counters {{\"readings\":{readings},\"rounds\":{rounds}}}");
+    assert!(
+        rounds >= ROUNDS_MIN && readings >= READINGS_MIN,
+        "{rounds} {readings}"
+    );
+    assert!(
+        logs > 0 && seals > 0,
+        "{logs} logs and {seals} seals were seen"
+    );
     assert!(store.close().clean);
     let (_, findings, _) = verified(&vfs, dir());
     assert_eq!(findings, [], "after a clean stop");
 }
 
-/// Has a store do everything it can do until it is `done`, at least once.
-fn work(store: &Store, done: &AtomicBool) {
+/// Has a store do everything it can do until it is `done`, at least once; counts the `rounds`.
+fn work(store: &Store, done: &AtomicBool, rounds: &AtomicUsize) {
+    // Far more than are needed: who fails to say that it is `done` does not hang.
+    const ROUNDS_MAX: usize = 10_000;
     let (mut now, mut round) = (0, 0_u8);
     while now == 0 || !done.load(Ordering::Acquire) {
+        assert!(rounds.fetch_add(1, Ordering::AcqRel) < ROUNDS_MAX);
         round = round.wrapping_add(1).max(3);
         let mut compacted = log_options(Some(topic(1)));
         compacted.config.compacted = true;

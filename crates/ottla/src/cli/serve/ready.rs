@@ -98,6 +98,7 @@ pub(super) fn recovered(report: &RecoveryReport) -> Vec<String> {
             .iter()
             .map(|(id, why)| format!("{id}: {why}")),
     );
+    lines.extend(report.unreadable.iter().cloned());
     let strangers = report.strangers.iter();
     lines.extend(strangers.map(|name| format!("{name:?} is no log; Apache Kafka would refuse it")));
     lines
@@ -106,6 +107,15 @@ pub(super) fn recovered(report: &RecoveryReport) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_told() {
+        let mut report = RecoveryReport::default();
+        assert_eq!(recovered(&report), [""; 0]);
+        report.unreadable.push("\"journal-0\", byte 8: bad".into());
+        let said = recovered(&report).concat();
+        assert!(said.contains("\"journal-0\", byte 8: bad"), "{said}");
+    }
 
     #[test]
     fn a_slow_disk_is_told_with_the_trade() {
