@@ -254,7 +254,10 @@ fn a_segment_that_cannot_be_renamed_is_tried_again() {
             let stat = |path: &std::path::Path| kit.vfs().stat(path).unwrap().is_some();
             stat(&path) || stat(&deleted)
         };
+        vfs.forget_calls();
         let refused = log.maintain(at(2000));
+        let is_failed = |call: &crate::vfs::Call| call.fault.is_some();
+        assert!(vfs.calls().iter().any(is_failed), "{suffix} {refused:?}");
         vfs.free_space();
         while log.maintain(at(3000)).unwrap().more {}
         assert!(!is_there(&kit, Offset::ZERO), "{suffix} {refused:?}");

@@ -242,12 +242,17 @@ fn two_who_open_a_log_at_once_get_the_same() {
     let vfs = FaultVfs::over(Arc::new(mem));
     let opened = Store::open_in(world(vfs.clone()), DIR, small());
     let store = opened.unwrap().store;
-    // The first is held up in the middle of it, so that the second comes before it is done.
+    // The first is held up in the middle of it, until the second is about to come.
+    let comes = Barrier::new(2);
     vfs.inject(Rule::new(Fault::Stall).at("*/a-0*").nth(0));
     let (first, second) = thread::scope(|scope| {
         let first = scope.spawn(|| log(&store, "a"));
         let is_held_up = vfs.await_stall(Duration::from_secs(30));
-        let second = scope.spawn(|| log(&store, "a"));
+        let second = scope.spawn(|| {
+            comes.wait();
+            log(&store, "a")
+        });
+        comes.wait();
         vfs.go_on();
         assert!(is_held_up);
         (first.join().unwrap(), second.join().unwrap())
