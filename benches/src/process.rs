@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A running `ottla serve`, killed when dropped.
 #[derive(Debug)]
@@ -57,6 +58,17 @@ impl BrokerProcess {
         texts
             .map(|text| field(&text, "voluntary_ctxt_switches:"))
             .sum()
+    }
+
+    /// The processor time that it has taken since it was started, to a hundredth of a second.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let stat = self.proc_file("stat");
+        // The name before it, in brackets, may have blanks. See proc_pid_stat(5).
+        let rest = stat.rsplit(')').next().unwrap_or_default();
+        let fields = rest.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Stops it with SIGTERM and waits for its end.

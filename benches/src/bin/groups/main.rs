@@ -1,6 +1,8 @@
-//! What the group coordinator costs: by itself, without sockets and disk, for loading, many members
-//! joining, and a rebalance; then many members that join through sockets.
+//! What the group coordinator costs, for loading, many members joining, and a rebalance: by itself,
+//! without sockets and disk, then on a broker that has both.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod broker;
 
 use std::convert::Infallible;
 use std::io;
@@ -8,25 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_benches::conditions;
-use ottla_benches::process::{BrokerProcess, own_resident_bytes};
+use ottla_benches::process::own_resident_bytes;
 use ottla_benches::stats::{line, mib, repeat, summary, timed};
-use ottla_benches::wire::Wire;
 use ottla_coordinator::group::request::{Identity, JoinGroup, Protocol, SyncGroup};
 use ottla_coordinator::group::{
     CommittedOffset, GroupConfig, GroupRequest, GroupShard, Now, Record, WaiterId,
 };
 use ottla_log::{Offset, Timestamp};
 use ottla_protocol::StrBytes;
-use ottla_protocol::client::messages::join_group_request::{
-    JoinGroupRequest, JoinGroupRequestProtocol,
-};
-use ottla_protocol::client::messages::sync_group_request::{
-    SyncGroupRequest, SyncGroupRequestAssignment,
-};
-use ottla_protocol::client::messages::{DescribeGroupsRequest, FindCoordinatorRequest, GroupId};
 
 /// How often each figure is measured.
-const RUNS: usize = 10;
+pub(crate) const RUNS: usize = 10;
 /// How many records are replayed, and of how many partitions' offsets.
 const RECORDS: i64 = 1_000_000;
 const KEYS: i64 = 10_000;
@@ -47,10 +41,7 @@ fn main() -> io::Result<()> {
     });
     let name = "100 members over 1,000 partitions";
     println!("{}", line(name, summary(&times), "<= 50 ms"));
-    let times = repeat(RUNS, || through_sockets(500))?;
-    let name = "500 members join through sockets";
-    println!("{}", line(name, summary(&times), "<= 1,000 ms"));
-    Ok(())
+    broker::measure()
 }
 
 /// What a shard holds that has replayed so many records of a few keys, and of many.
@@ -65,98 +56,6 @@ fn memory() {
         let figure = format!("{:.1} MiB resident, {counted:.1} counted", mib(more));
         println!("{}", line(&name, figure, "in proportion to keys"));
     }
-}
-
-/// So many members connect to a fresh broker, join one group and sync, all at once.
-fn through_sockets(members: usize) -> io::Result<Duration> {
-    let dir = tempfile::tempdir()?;
-    let broker = BrokerProcess::start(dir.path(), &[])?;
-    let find = FindCoordinatorRequest::default().with_key("orders-service".into());
-    Wire::connect(broker.address())?.call(3, &find)?;
-    let (time, formed) = timed(|| form_through(&broker, members));
-    formed?;
-    broker.terminate()?;
-    Ok(time)
-}
-
-fn form_through(broker: &BrokerProcess, members: usize) -> io::Result<()> {
-    let connect = |_| Wire::connect(broker.address());
-    let mut wires = (0..members).map(connect).collect::<io::Result<Vec<_>>>()?;
-    let join = |wires: &mut [Wire], ids: &[StrBytes]| {
-        for (wire, id) in wires.iter_mut().zip(ids) {
-            wire.send(9, &join_request(id))?;
-        }
-        let mut joined = Vec::with_capacity(wires.len());
-        for wire in wires {
-            joined.push(wire.receive::<JoinGroupRequest>(9)?);
-        }
-        io::Result::Ok(joined)
-    };
-    let nobody = vec![StrBytes::new(); members];
-    let given = join(&mut wires, &nobody)?;
-    let ids: Vec<StrBytes> = given.into_iter().map(|given| given.member_id).collect();
-    // The first one learns of the others once it has joined.
-    let (first, rest) = wires.split_at_mut(1);
-    join(first, &ids[..1])?;
-    for (wire, id) in rest.iter_mut().zip(&ids[1..]) {
-        wire.send(9, &join_request(id))?;
-    }
-    // Who joins later than the first one does again would make it join once more.
-    let mut look = Wire::connect(broker.address())?;
-    let described =
-        DescribeGroupsRequest::default().with_groups(vec![GroupId("orders-service".into())]);
-    while look.call(5, &described)?.groups[0].members.len() < members {}
-    let led = join(first, &ids[..1])?;
-    for wire in rest {
-        wire.receive::<JoinGroupRequest>(9)?;
-    }
-    let generation = led.first().map_or(-1, |led| led.generation_id);
-    for (wire, id) in wires.iter_mut().zip(&ids).rev() {
-        let all = ids.iter().filter(|_| *id == ids[0]);
-        wire.send(5, &sync_request(generation, id, all))?;
-    }
-    for wire in &mut wires {
-        let synced = wire.receive::<SyncGroupRequest>(5)?;
-        if synced.error_code != 0 || synced.assignment.len() != ASSIGNED {
-            return Err(io::Error::other(format!("a member has {synced:?}")));
-        }
-    }
-    Ok(())
-}
-
-/// What each is assigned, in bytes.
-const ASSIGNED: usize = 40;
-
-fn join_request(id: &StrBytes) -> JoinGroupRequest {
-    let protocol = JoinGroupRequestProtocol::default()
-        .with_name("range".into())
-        .with_metadata(Bytes::from_static(&[0; 40]));
-    JoinGroupRequest::default()
-        .with_group_id(GroupId("orders-service".into()))
-        .with_session_timeout_ms(45_000)
-        .with_rebalance_timeout_ms(300_000)
-        .with_member_id(id.clone())
-        .with_protocol_type("consumer".into())
-        .with_protocols(vec![protocol])
-}
-
-fn sync_request<'a>(
-    generation: i32,
-    id: &StrBytes,
-    members: impl Iterator<Item = &'a StrBytes>,
-) -> SyncGroupRequest {
-    let assignment = |id: &StrBytes| {
-        SyncGroupRequestAssignment::default()
-            .with_member_id(id.clone())
-            .with_assignment(Bytes::from_static(&[0; ASSIGNED]))
-    };
-    SyncGroupRequest::default()
-        .with_group_id(GroupId("orders-service".into()))
-        .with_generation_id(generation)
-        .with_member_id(id.clone())
-        .with_protocol_type(Some("consumer".into()))
-        .with_protocol_name(Some("range".into()))
-        .with_assignments(members.map(assignment).collect())
 }
 
 fn run(mut measure: impl FnMut() -> Duration) -> Vec<Duration> {
