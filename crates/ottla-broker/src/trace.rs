@@ -13,8 +13,8 @@ use ottla_protocol::{ApiKey, ErrorCode, Request, Response};
 
 use crate::runtime::Instant;
 
-/// Is told once of each request that was read whole: when its answer is made, when it took effect where it wants no
-/// answer, or when it was refused with its connection.
+/// Is told once of each request that was read whole: when its answer is made, when it took effect
+/// where it wants no answer, or when it was refused with its connection.
 pub trait RequestTrace: fmt::Debug + Send + Sync {
     /// A request came to its end.
     fn answered(&self, line: &RequestLine);
