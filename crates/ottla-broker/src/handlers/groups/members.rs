@@ -21,7 +21,6 @@ use crate::cost;
 use crate::groups::{Asked, Told};
 use crate::handlers::wire::text;
 use crate::handlers::{Context, state_cost};
-use crate::session::Session;
 
 /// From this version on a new member is given its id first, and joins with it then (KIP-394).
 const MEMBER_ID_FIRST: i16 = 4;
@@ -67,7 +66,7 @@ pub(crate) async fn join(
         .await;
     drop(request);
     let told = match asked {
-        Ok(asked) => park(asked, &context.session, charge).await,
+        Ok(asked) => park(asked, charge).await,
         Err(code) => Err(code),
     };
     let answer = answer!(told, Join);
@@ -80,21 +79,17 @@ pub(crate) async fn join(
 /// Waits for the others. What was asked is used up, and not what they wait for. What they said
 /// makes the answer as large as it is: that is charged before any of it is copied. The member's
 /// session begins after that wait, as nothing is heard of it before.
-async fn park(asked: Asked, session: &Session, charge: &mut Charge) -> Told {
+async fn park(asked: Asked, charge: &mut Charge) -> Told {
     charge.shrink_to(cost::of_answering(0, 0));
     charge.park();
     let held = asked.held_answer().await;
     charge.resume();
     let (told, _begins) = held?;
     let telling = state_cost::of_member_told(&told);
-    if telling == 0 {
-        return Ok(told);
+    if telling > 0 {
+        charge.grow(telling).await;
     }
-    tokio::select! {
-        biased;
-        () = charge.grow(telling) => Ok(told),
-        () = session.hurried() => Err(ErrorCode::NotCoordinator),
-    }
+    Ok(told)
 }
 
 fn join_of(context: &Context, request: &JoinGroupRequest) -> GroupRequest {
@@ -188,7 +183,7 @@ pub(crate) async fn sync(
         .await;
     drop(request);
     let told = match asked {
-        Ok(asked) => park(asked, &context.session, charge).await,
+        Ok(asked) => park(asked, charge).await,
         Err(code) => Err(code),
     };
     synced(context.version, answer!(told, Sync))
